@@ -1,0 +1,58 @@
+# `make demo` and `make test` do all their own set-up: a virtual environment in .venv from the hash-locked list in .lock/.
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint fix lock clean
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run-$(shell cat .lock/run.txt pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+DEV := $(VENV)/.dev-$(shell cat .lock/dev.txt pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+KILLS ?= 50
+
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "tourlatch needs Python 3.11 or later; $(PYTHON) is older."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "The module venv is missing: apt install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN): | $(BIN)/python
+	@echo "Installing the locked packages into $(VENV) ..."
+	@$(PIP) install --only-binary=:all: --require-hashes -r .lock/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): | $(BIN)/python
+	@echo "Installing the locked packages and test tools into $(VENV) ..."
+	@$(PIP) install --only-binary=:all: --require-hashes -r .lock/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(RUN)
+
+demo: $(RUN) ## The whole story on a played scanner and a played board, about 20 seconds
+	@$(BIN)/tourlatch demo
+
+test: $(DEV) ## All tests; KILLS=500 for more crashes
+	@KILLS=$(KILLS) $(BIN)/coverage erase
+	@KILLS=$(KILLS) $(BIN)/coverage run -m pytest -n 2
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report --fail-under=90
+	@$(BIN)/coverage report --include='agent/core/*' --fail-under=100
+
+lint: $(DEV) ## ruff, mypy strict, import-linter, deptry
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry .
+
+fix: $(DEV) ## Format, and mend what ruff can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: ## Renew .lock/ (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group build pyproject.toml -o .lock/run.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group dev --extra gpio -c .lock/run.txt pyproject.toml -o .lock/dev.txt
+
+clean: ## Remove what make made
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
