@@ -1,0 +1,92 @@
+"""Reads a program's one TOML file, and tells every mistake in it at once.
+
+Rule 1: a mistake is told with its place in the file and what to write instead; an unknown key names the nearest known one.
+Rule 2: a file is read once, at the start; nothing else in the project looks for settings anywhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from agent.errors import ConfigError
+from agent.settings import AgentSettings, known_keys, validate
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveValue:
+    """One setting as the programs see it: its place (`door.0.pulse_s`), its value, and whether the file or the default gave it."""
+
+    place: str
+    value: object
+    origin: Literal["file", "default"]
+
+
+def load(path: Path) -> AgentSettings:
+    """The settings in a file; raises `ConfigError` with every mistake, one a line."""
+    return parse(_read(path), str(path))
+
+
+def load_with_origins(path: Path) -> tuple[AgentSettings, list[EffectiveValue]]:
+    """The settings and every effective value with its origin; raises `ConfigError` like `load`."""
+    written = _read(path)
+    settings = parse(written, str(path))
+    return settings, _flatten(settings.model_dump(mode="json"), written, "")
+
+
+def parse(written: dict[str, Any], name: str) -> AgentSettings:
+    """The settings in a table; `name` is what errors call it."""
+    found = validate(written)
+    if isinstance(found, AgentSettings):
+        return found
+    places = [tuple(detail["loc"]) for detail in found]
+    # a table that is wrong inside also fails as a whole: only the innermost mistake helps
+    innermost = [detail for detail, place in zip(found, places, strict=True) if not any(_is_inside(other, place) for other in places)]
+    raise ConfigError("\n".join(f"{name}: {_sentence(detail)}" for detail in innermost))
+
+
+def _is_inside(other: tuple[object, ...], place: tuple[object, ...]) -> bool:
+    return len(other) > len(place) and other[: len(place)] == place
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the configuration {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the configuration {path} is not UTF-8 text") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the configuration {path} is not TOML: {error}") from error
+
+
+def _sentence(detail: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in detail["loc"] if part not in ("gpio", "played", "serial"))
+    if detail["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(detail["loc"][-1]), known_keys(), n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{place}: there is no such key{hint}"
+    if detail["type"] == "missing":
+        return f"{place}: must be given"
+    if detail["type"] in ("union_tag_invalid", "literal_error"):
+        known = detail["ctx"].get("expected_tags") or detail["ctx"].get("expected")
+        tag = detail["ctx"].get("tag", detail["input"])
+        return f"{place}: {tag!r} is unknown; known: {known}"
+    if detail["type"] == "union_tag_not_found":
+        return f"{place}.driver: must be given"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    shown = "" if isinstance(detail["input"], dict | list) else f" (it is {detail['input']!r})"
+    return f"{place or 'the file'}: {message}{shown}"
+
+
+def _flatten(value: object, written: object, place: str) -> list[EffectiveValue]:
+    if isinstance(value, dict) and value:
+        under = written if isinstance(written, dict) else {}
+        return [found for key, item in value.items() for found in _flatten(item, under.get(key), f"{place}.{key}".lstrip("."))]
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        given = written if isinstance(written, list) else []
+        return [found for index, item in enumerate(value) for found in _flatten(item, given[index], f"{place}.{index}")]
+    return [EffectiveValue(place, value, "default" if written is None else "file")]

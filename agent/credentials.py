@@ -1,0 +1,148 @@
+"""Secrets and keys: files, never settings (promise P7).
+
+Rule 1: a secret's file must be unreadable for group and others, or come from systemd (`$CREDENTIALS_DIRECTORY`).
+Rule 2: an error names the file, never what is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import tomllib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.core import signature
+from agent.core.codes import PublicKey
+from agent.errors import ConfigError
+
+MAX_SECRET_BYTES = 4096
+PUBLIC_SUFFIX = ".pub.toml"
+SECRET_SUFFIX = ".key"  # noqa: S105 - the name's end, not a secret
+
+
+def read_secret(name: str) -> str:
+    """The secret in a file, without the line's end. A relative name is looked up in `$CREDENTIALS_DIRECTORY`.
+
+    Raises `ConfigError` for a file that is missing, empty, too long, not text, or readable for others.
+    """
+    path = Path(name)
+    if not path.is_absolute():
+        folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not folder:
+            raise ConfigError(f"the secret {name!r} is to come from systemd (LoadCredential=), but $CREDENTIALS_DIRECTORY is not set")
+        path = Path(folder) / name
+    try:
+        data = _read_private(path)
+        text = data.decode("ascii").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the secret in {path} is not plain text") from error
+    if not text or not text.isprintable():
+        raise ConfigError(f"the secret in {path} must be one line of visible characters")
+    return text
+
+
+def _read_private(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(MAX_SECRET_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"the secret file {path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"the secret {path} is no regular file")
+    if mode & (stat.S_IRWXG | stat.S_IRWXO) and not path.is_relative_to(os.environ.get("CREDENTIALS_DIRECTORY") or "/nowhere"):
+        raise ConfigError(f"the secret file {path} can be read by others: chmod 600 {path}")
+    if len(data) > MAX_SECRET_BYTES:
+        raise ConfigError(f"the secret file {path} is longer than {MAX_SECRET_BYTES} bytes")
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A public key as it lies in a folder: the key, when it was made and retired (ISO 8601), and whether the secret half is there."""
+
+    key: PublicKey
+    created: str
+    retired: str | None
+    has_secret: bool
+
+
+def list_keys(folder: Path) -> list[KeyFile]:
+    """All public keys in `folder`, by id; raises `ConfigError` for a folder or file that cannot be used."""
+    if not folder.is_dir():
+        raise ConfigError(
+            f"the folder of keys {folder} does not exist: make a key with `tourlatch keys new`, or copy the desk's public ones there"
+        )
+    return [_read_public(path) for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}"))]
+
+
+def _read_public(path: Path) -> KeyFile:
+    try:
+        content = tomllib.loads(path.read_text("ascii"))
+        public = bytes.fromhex(content["public"])
+        retired = content.get("retired")
+        created = str(content.get("created", ""))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f'the key file {path} cannot be used: it must hold public = "64 hexadecimal digits"') from error
+    key = PublicKey(public, is_retired=retired is not None)
+    if len(public) != signature.PUBLIC_BYTES or path.name != key.key_id + PUBLIC_SUFFIX:
+        raise ConfigError(f"the key file {path} does not hold the key that its name says")
+    return KeyFile(key, created, None if retired is None else str(retired), (path.parent / (key.key_id + SECRET_SUFFIX)).exists())
+
+
+def new_key(folder: Path) -> KeyFile:
+    """Make a signing key in `folder` (made if absent): `<id>.key` for the desk alone, `<id>.pub.toml` for every door."""
+    seed = secrets.token_bytes(signature.SEED_BYTES)
+    key = PublicKey(signature.public_key(seed))
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_new(folder / (key.key_id + SECRET_SUFFIX), seed.hex() + "\n", 0o600)
+        _write_new(folder / (key.key_id + PUBLIC_SUFFIX), f'public = "{key.public.hex()}"\ncreated = "{created}"\n', 0o644)
+    except OSError as error:
+        raise ConfigError(f"the key cannot be written to {folder}: {error.strerror}") from error
+    return KeyFile(key, created, None, has_secret=True)
+
+
+def retire_key(folder: Path, key_id: str) -> KeyFile:
+    """Mark a key as retired: no code that it signed opens a door that has this file. Raises `ConfigError` for an unknown id."""
+    path = folder / (key_id + PUBLIC_SUFFIX)
+    if not path.is_file():
+        raise ConfigError(f"there is no key {key_id} in {folder}")
+    found = _read_public(path)
+    if found.retired is None:
+        retired = datetime.now(UTC).isoformat(timespec="seconds")
+        aside = path.with_suffix(".new")
+        try:
+            aside.write_text(path.read_text("ascii") + f'retired = "{retired}"\n', "ascii")
+            aside.replace(path)
+        except OSError as error:
+            raise ConfigError(f"the key file {path} cannot be written: {error.strerror}") from error
+    return _read_public(path)
+
+
+def signing_seed(folder: Path, key_id: str | None = None) -> bytes:
+    """The secret half of the one key in `folder` that can sign, or of the one named; raises `ConfigError` otherwise."""
+    able = [found for found in list_keys(folder) if found.has_secret and found.retired is None and key_id in (None, found.key.key_id)]
+    if len(able) != 1:
+        what = f"{len(able)} keys in {folder} can sign" if key_id is None else f"the key {key_id} in {folder} cannot sign"
+        raise ConfigError(f"{what}: make one with `tourlatch keys new`, or name one with --key")
+    path = folder / (able[0].key.key_id + SECRET_SUFFIX)
+    try:
+        seed = bytes.fromhex(_read_private(path).decode("ascii").strip())
+    except ValueError as error:
+        raise ConfigError(f"the secret key {path} is damaged") from error
+    if len(seed) != signature.SEED_BYTES or signature.public_key(seed) != able[0].key.public:
+        raise ConfigError(f"the secret key {path} does not belong to its public half")
+    return seed
+
+
+def _write_new(path: Path, text: str, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,27 @@
+"""What can go wrong for a person: one root, each leaf a sentence to act on, printed without a traceback."""
+
+from __future__ import annotations
+
+
+class AgentError(Exception):
+    """The root of all that is told to a person; the text says what is wrong and what to do."""
+
+
+class ConfigError(AgentError):
+    """The configuration, or a file it names, cannot be used."""
+
+
+class StoreError(AgentError):
+    """The store cannot be opened, read or written."""
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the store."""
+
+
+class AgentAbsentError(AgentError):
+    """No agent answers on the socket."""
+
+
+class RequestRefusedError(AgentError):
+    """The running agent would not do what was asked, in its own words."""

@@ -1,0 +1,336 @@
+"""The settings: every key with its meaning, bounds and default. The only importer of pydantic.
+
+Rule 1: closed and bounded: an unknown key is an error, every number has bounds, and its unit in its name.
+Rule 2: no secret has a place here, only the names of files.
+Rule 3: a default is safe. Where no default is safe (a relay's polarity), there is none.
+"""
+
+from __future__ import annotations
+
+import pwd
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from agent.core.clock import ClockRules, Trust
+from agent.core.decide import Rules, UncertainClock
+from agent.core.lockout import LockoutRules
+from agent.core.replay import InDoubt, RetryPolicy
+from agent.core.tour import check_door, check_id
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute():
+        raise ValueError("must be an absolute path, since systemd starts the agent in /")
+    return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class StoreSettings(_Part):
+    """The table `[store]`."""
+
+    path: AbsolutePath = Path("/var/lib/tourlatch/journal.db")
+    """The journal and outbox: one SQLite file, with its -wal, -shm and .lock beside it."""
+
+
+class ControlSettings(_Part):
+    """The table `[control]`."""
+
+    socket: AbsolutePath = Path("/run/tourlatch/agent.sock")
+    """The unix socket that `tourlatch status`, `events`, `unlock` and the others speak to."""
+    users: tuple[str, ...] = ()
+    """Users who may speak to it, besides root and the agent's own."""
+
+    @field_validator("users")
+    @classmethod
+    def _known(cls, users: tuple[str, ...]) -> tuple[str, ...]:
+        for user in users:
+            try:
+                pwd.getpwnam(user)
+            except KeyError:
+                raise ValueError(f"there is no user {user!r} on this machine") from None
+        return users
+
+
+class KeysSettings(_Part):
+    """The table `[keys]`."""
+
+    folder: AbsolutePath = Path("/etc/tourlatch/keys")
+    """The desk's public keys, `<id>.pub.toml` each. A code signed with any of them is genuine unless the file says retired."""
+
+
+class ClockSettings(_Part):
+    """The table `[clock]`."""
+
+    trust: Trust = Trust.NTP
+    """`ntp`: the clock counts while the kernel says that it is synchronised. `system`: it always counts (battery-backed clock)."""
+    system_error_s: Annotated[int, Field(strict=True, ge=0, le=3600)] = 2
+    """With `system`: how far the clock may be off, either way."""
+    drift_ppm: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 200
+    """How far the board's quartz may stray while not synchronised, in millionths."""
+    tolerated_s: Annotated[int, Field(strict=True, ge=0, le=3600)] = 60
+    """An uncertainty up to this width does not matter at the edges of a window."""
+    when_uncertain: UncertainClock = UncertainClock.REFUSE
+    """For a wider one: `refuse` or `admit` a code that may be in its window. What has ended for sure is never admitted."""
+
+    def rules(self) -> ClockRules:
+        """As the core takes it."""
+        return ClockRules(self.trust, self.system_error_s * 1000, self.drift_ppm)
+
+
+class RulesSettings(_Part):
+    """The table `[rules]`."""
+
+    grace_before_min: Annotated[int, Field(strict=True, ge=0, le=720)] = 15
+    """How long before the start of a tour its code opens the door."""
+    grace_after_min: Annotated[int, Field(strict=True, ge=0, le=720)] = 30
+    """How long after the end of a tour its code opens the door."""
+    admissions_per_door: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
+    """How often one appointment may open one door."""
+
+
+class LockoutSettings(_Part):
+    """The table `[lockout]`."""
+
+    guesses: Annotated[int, Field(strict=True, ge=2, le=1000)] = 10
+    """So many wrong codes at one reader..."""
+    within_s: Annotated[int, Field(strict=True, ge=1, le=3600)] = 60
+    """...within so long lock it out for wrong codes (a genuine one still works)..."""
+    lock_s: Annotated[int, Field(strict=True, ge=1, le=3600)] = 30
+    """...for so long, doubled each time in a row..."""
+    max_lock_s: Annotated[int, Field(strict=True, ge=1, le=86_400)] = 900
+    """...up to this."""
+
+    def rules(self) -> LockoutRules:
+        """As the core takes it."""
+        return LockoutRules(self.guesses, self.within_s, self.lock_s, self.max_lock_s)
+
+
+class KnockSettings(_Part):
+    """The table `[knock]`."""
+
+    base_url: str = "https://syndication.knockrentals.com"
+    """Knock's host: production, or https://stage-syndication.knockrentals.com for tests. Plain http to this machine only."""
+    appointment_key_file: str = "knock-appointment-key"
+    """File of the appointment key; a name without / is a credential of the unit (LoadCredential=)."""
+    prospect_key_file: str | None = None
+    """File of the key for prospects and visits; without it the appointment key serves."""
+    key_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "x-api-key"
+    """The header that carries the key."""
+    extra_headers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")], Annotated[str, Field(pattern=r"^[ -~]{1,256}$")]] = {}
+    """More headers for every request, such as company-id."""
+    connect_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 10.0
+    """For the connection, TLS included."""
+    read_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 20.0
+    """For each piece of an answer."""
+    write_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 10.0
+    """For each piece of a request."""
+    total_timeout_s: Annotated[float, Field(strict=True, gt=0, le=300)] = 45.0
+    """For one request with its whole answer."""
+    max_answer_kb: Annotated[int, Field(strict=True, ge=1, le=1024)] = 64
+    """A longer answer is not read."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _safe(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment or parts.username:
+            raise ValueError("must be a plain https address without query or user")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError("must be https; plain http only to this machine (127.0.0.1, ::1 or localhost)")
+        return url.rstrip("/")
+
+
+class OutboxSettings(_Part):
+    """The table `[outbox]`."""
+
+    in_doubt: InDoubt = InDoubt.RETRY
+    """When no answer came to a visit: `retry` it, or `hold` it for a person (`tourlatch outbox`)."""
+    first_retry_s: Annotated[float, Field(strict=True, gt=0, le=3600)] = 5.0
+    """The longest wait after the first failure; it doubles with each one..."""
+    max_retry_s: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 900.0
+    """...up to this."""
+    at_once: Annotated[int, Field(strict=True, ge=1, le=32)] = 4
+    """How many visits of different prospects are sent at the same time."""
+
+    def policy(self) -> RetryPolicy:
+        """As the core takes it."""
+        return RetryPolicy(self.first_retry_s, self.max_retry_s, in_doubt=self.in_doubt)
+
+
+class GpioRelay(_Part):
+    """The table `[door.relay]` with the driver `gpio`."""
+
+    driver: Literal["gpio"]
+    """A relay board on a line of the Pi's header."""
+    pin: Annotated[int, Field(strict=True, ge=0, le=53)]
+    """The line's BCM number (GPIO17 is 17)."""
+    active: Literal["high", "low"]
+    """The level at which the relay releases the lock. There is no default: measure it."""
+    chip: Annotated[int, Field(strict=True, ge=0, le=15)] | None = None
+    """The number in /dev/gpiochip…; left out, the board's own."""
+
+
+class PlayedRelay(_Part):
+    """The table `[door.relay]` with the driver `played`."""
+
+    driver: Literal["played"]
+    """No device: the level is kept in a file, for demos and training."""
+    path: AbsolutePath
+    """The file that holds the level, with a record of every change in <path>.log."""
+
+
+class SerialReader(_Part):
+    """A table `[[door.reader]]` with the driver `serial`."""
+
+    driver: Literal["serial"]
+    """A scanner that sends lines over a serial port or USB-serial."""
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    """What logs and the journal call it."""
+    port: AbsolutePath
+    """The device: best its stable name in /dev/serial/by-id."""
+    baud: Annotated[int, Field(strict=True, ge=300, le=4_000_000)] = 9600
+    """The scanner's speed; USB-serial scanners ignore it."""
+    prefix: Annotated[str, Field(max_length=16, pattern=r"^[\x00-\xff]*$")] = ""
+    """What the scanner puts before a code, if it is set to."""
+    suffix: Annotated[str, Field(max_length=16, pattern=r"^[\x00-\xff]*$")] = ""
+    """What it puts after a code; left out, any line end."""
+    max_bytes: Annotated[int, Field(strict=True, ge=64, le=65_536)] = 1024
+    """A longer line is thrown away whole."""
+    gap_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 2.0
+    """A line whose end does not come for this long is thrown away."""
+
+
+class DoorSettings(_Part):
+    """A table `[[door]]`."""
+
+    name: str
+    """The door's name in tour codes: lower-case letters, digits and hyphens."""
+    pulse_s: Annotated[float, Field(strict=True, ge=0.1, le=60)] = 5.0
+    """How long the lock is released for one admission."""
+    max_pulse_s: Annotated[float, Field(strict=True, ge=0.1, le=120)] = 10.0
+    """The hard maximum that no release exceeds."""
+    relay: Annotated[GpioRelay | PlayedRelay, Field(discriminator="driver")]
+    """The lock's relay."""
+    reader: Annotated[tuple[SerialReader, ...], Field(min_length=1, max_length=8)]
+    """The readers at this door."""
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        check_door(name)
+        return name
+
+    @model_validator(mode="after")
+    def _bounded(self) -> DoorSettings:
+        if self.pulse_s > self.max_pulse_s:
+            raise ValueError(f"pulse_s ({self.pulse_s}) exceeds max_pulse_s ({self.max_pulse_s})")
+        return self
+
+
+class AgentSettings(_Part):
+    """The agent's whole file."""
+
+    community_id: str
+    """Knock's id of this property."""
+    time_zone: str
+    """The property's zone by its IANA name, such as America/Los_Angeles: for the times that people read."""
+    help_phone: Annotated[str, Field(max_length=40, pattern=r"^[0-9+() .-]*$")] = ""
+    """Whom a prospect calls from the door; it ends every refusal."""
+    source_title: Annotated[str, Field(max_length=200)] = ""
+    """The source title of visits whose booking named none; left out, such a visit is reported without one."""
+    store: StoreSettings = StoreSettings()
+    """Where the journal is."""
+    control: ControlSettings = ControlSettings()
+    """How staff and the other programs speak to the agent."""
+    keys: KeysSettings = KeysSettings()
+    """Which tour codes are genuine."""
+    clock: ClockSettings = ClockSettings()
+    """How sure the door must be of the time."""
+    rules: RulesSettings = RulesSettings()
+    """What a tour code allows."""
+    lockout: LockoutSettings = LockoutSettings()
+    """How guessing is slowed."""
+    knock: KnockSettings = KnockSettings()
+    """Where visits are reported."""
+    outbox: OutboxSettings = OutboxSettings()
+    """How the queue of visits is sent."""
+    door: Annotated[tuple[DoorSettings, ...], Field(min_length=1, max_length=16)]
+    """The doors of this board."""
+
+    @field_validator("community_id")
+    @classmethod
+    def _community(cls, value: str) -> str:
+        check_id("community", value)
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{name!r} is no time zone; write one like America/Los_Angeles") from None
+        return name
+
+    @model_validator(mode="after")
+    def _distinct(self) -> AgentSettings:
+        _refuse_twice("the door name", [door.name for door in self.door])
+        _refuse_twice("the reader name", [reader.name for door in self.door for reader in door.reader])
+        _refuse_twice("the port", [str(reader.port) for door in self.door for reader in door.reader])
+        _refuse_twice("the pin", [f"{door.relay.chip}/{door.relay.pin}" for door in self.door if isinstance(door.relay, GpioRelay)])
+        _refuse_twice("the played relay", [str(door.relay.path) for door in self.door if isinstance(door.relay, PlayedRelay)])
+        return self
+
+    def decision_rules(self) -> Rules:
+        """As the core takes it."""
+        rules, clock = self.rules, self.clock
+        return Rules(
+            community_id=self.community_id,
+            grace_before_ms=rules.grace_before_min * 60_000,
+            grace_after_ms=rules.grace_after_min * 60_000,
+            admissions_per_door=rules.admissions_per_door,
+            uncertain_clock=clock.when_uncertain,
+            tolerated_ms=clock.tolerated_s * 1000,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refuse_twice(what: str, values: list[str]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{what} {value!r} is used twice")
+
+
+def validate(written: dict[str, Any]) -> AgentSettings | list[dict[str, Any]]:
+    """The settings in a table, or pydantic's account of every mistake in it."""
+    try:
+        return AgentSettings.model_validate(written)
+    except ValidationError as error:
+        return [dict(detail) for detail in error.errors(include_url=False)]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the agent's file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **AgentSettings.model_json_schema()}
+
+
+def known_keys() -> list[str]:
+    """Every key there is, in any table."""
+    return sorted({name for model in _Part.__subclasses__() for name in model.model_fields})

@@ -1,0 +1,161 @@
+"""The store's file: schema, migrations, lock, and reading for reports. The only importer of sqlite-utils.
+
+Rule 1: the schema only moves forward; a migration is never edited once released.
+Rule 2: `db.atomic()` is the only way to a transaction here. `with db.conn:` is banned: rows written through sqlite-utils inside it
+        are committed although an exception follows.
+Rule 3: sqlite-utils is slow to load and heavy, so a running agent never imports it: migrations run in a process of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.errors import StoreBusyError, StoreError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database, Migrations
+
+SCHEMA_VERSION = 1
+
+_SCHEMA_1 = (
+    """CREATE TABLE journal (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        at_ms INTEGER NOT NULL, earliest_ms INTEGER NOT NULL, latest_ms INTEGER NOT NULL,
+        kind TEXT NOT NULL, door TEXT, reader TEXT, reason TEXT, appointment_id TEXT, code_id TEXT,
+        detail TEXT NOT NULL DEFAULT '{}'
+    ) STRICT""",
+    "CREATE INDEX journal_by_appointment ON journal (appointment_id) WHERE appointment_id IS NOT NULL",
+    """CREATE TABLE used (
+        appointment_id TEXT NOT NULL, door TEXT NOT NULL, admissions INTEGER NOT NULL,
+        PRIMARY KEY (appointment_id, door)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE visit (
+        visit_id TEXT PRIMARY KEY, appointment_id TEXT NOT NULL UNIQUE, prospect_id TEXT NOT NULL, community_id TEXT NOT NULL,
+        visit_ms INTEGER NOT NULL, unit_names TEXT NOT NULL, source_title TEXT,
+        knock_visit_id TEXT, delivered_ms INTEGER, dropped_ms INTEGER
+    ) STRICT""",
+    """CREATE TABLE outbox (
+        visit_id TEXT PRIMARY KEY REFERENCES visit (visit_id), prospect_id TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('due', 'sending', 'in_doubt', 'dead')),
+        attempts INTEGER NOT NULL DEFAULT 0, doubts INTEGER NOT NULL DEFAULT 0, next_try_ms INTEGER NOT NULL,
+        words TEXT NOT NULL DEFAULT ''
+    ) STRICT""",
+    "CREATE INDEX outbox_next_due ON outbox (state, next_try_ms)",
+    """CREATE TABLE roster (
+        appointment_id TEXT PRIMARY KEY, standing TEXT NOT NULL CHECK (standing IN ('confirmed', 'cancelled', 'superseded')),
+        code_id TEXT, source_title TEXT, heard_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE TABLE dead_code (code_id TEXT PRIMARY KEY, heard_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE retired_key (key_id TEXT PRIMARY KEY, heard_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+)
+
+
+def migrations() -> Migrations:
+    """Every step of the schema, oldest first."""
+    from sqlite_utils import Migrations
+
+    steps = Migrations("tourlatch")
+
+    @steps()
+    def m001_journal_and_outbox(db: Database) -> None:
+        for statement in _SCHEMA_1:
+            db.execute(statement)
+        db.execute("PRAGMA user_version = 1")
+
+    return steps
+
+
+def migrate(path: Path) -> None:
+    """Bring the file to `SCHEMA_VERSION`, making it when absent; raises `sqlite3.Error`."""
+    from sqlite_utils import Database
+
+    db = Database(str(path), execute_plugins=False)
+    try:
+        db.conn.execute("PRAGMA synchronous = FULL")
+        db.enable_wal()
+        migrations().apply(db)
+    finally:
+        db.close()
+
+
+def bring_up_to_date(path: Path) -> None:
+    """Migrate in a process of its own if the file is absent or behind; raises `StoreError` for a damaged or newer file."""
+    version = _version(path)
+    if version == SCHEMA_VERSION:
+        return
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was made by a newer tourlatch (schema {version}, this one knows {SCHEMA_VERSION}): upgrade, or restore a backup"
+        )
+    done = subprocess.run(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-I", "-m", "agent.store.files", str(path)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise StoreError(f"the store {path} could not be prepared: {done.stderr.strip() or done.returncode}")
+
+
+def _version(path: Path) -> int:
+    """The schema's version, 0 for a file that is absent or empty."""
+    if not path.parent.is_dir():
+        raise StoreError(f"the store's folder {path.parent} does not exist: make it, owned by the agent's user")
+    if not path.exists():
+        return 0
+    try:
+        conn = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        try:
+            return int(conn.execute("PRAGMA user_version").fetchone()[0])
+        finally:
+            conn.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"the store {path} cannot be read ({error}): move it aside or restore a backup; it was not changed") from error
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold the store for this process alone; raises `StoreBusyError` when another one does, `StoreError` when it may not."""
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"the store {path} cannot be used: {lock_path}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreBusyError(f"another tourlatch process holds the store {path}") from error
+        yield
+    finally:
+        os.close(lock)
+
+
+def rows(path: Path, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The rows of one query, read beside a running agent; raises `StoreError`."""
+    if not path.exists():
+        raise StoreError(f"there is no store at {path} yet: it is made when the agent first runs")
+    from sqlite_utils import Database
+
+    try:
+        db = Database(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5), execute_plugins=False)
+        try:
+            return list(db.query(sql, parameters or {}))
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"the store {path} cannot be read: {error}") from error
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    try:
+        migrate(Path(sys.argv[1]))
+    except (sqlite3.Error, OSError) as failure:
+        sys.exit(str(failure))

@@ -1,0 +1,162 @@
+"""What a scan waits for: facts before the decision, and one fsynced transaction after it (promises P2 and P3).
+
+Rule 1: admission, use count, visit and outbox row are one transaction on a connection with `synchronous = FULL`: when `admit`
+        returns, they are on disk; when it raises, none of them is.
+Rule 2: nothing else is done on this connection, so a scan waits for no commit but its own. It never checkpoints; `upkeep` does.
+Rule 3: plain sqlite3 here, since this is the scan's path.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.core.clock import Interval
+from agent.core.replay import RowState
+from agent.core.tour import RosterEntry, Standing, TourCode
+from agent.errors import StoreError
+
+LAST_SEEN = "last_seen_ms"
+LOG_BYTES = 4 * 1024 * 1024
+"""The write-ahead log grows a little past this before it is checkpointed, and is cut back to it when it starts anew."""
+
+_ENTRY = "SELECT standing, code_id, source_title FROM roster WHERE appointment_id = ?"
+_USED = "SELECT admissions FROM used WHERE appointment_id = ? AND door = ?"
+_NOTE = """INSERT INTO journal (at_ms, earliest_ms, latest_ms, kind, door, reader, reason, appointment_id, code_id, detail)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_USE = """INSERT INTO used (appointment_id, door, admissions) VALUES (?, ?, 1)
+    ON CONFLICT (appointment_id, door) DO UPDATE SET admissions = admissions + 1"""
+_VISIT = """INSERT INTO visit (visit_id, appointment_id, prospect_id, community_id, visit_ms, unit_names, source_title)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (appointment_id) DO NOTHING"""
+_OUTBOX = "INSERT INTO outbox (visit_id, prospect_id, state, next_try_ms) VALUES (?, ?, ?, ?)"
+_SEEN = "INSERT INTO mark (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)"
+
+
+Gate = AbstractContextManager[bool]
+"""A `threading.RLock`: whoever writes holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment as it is written down: the best guess of the instant, and the interval that it lies in."""
+
+    at_ms: int
+    interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One entry of the journal. `detail` holds numbers and words for people, never a code, key or personal data."""
+
+    moment: Moment
+    kind: str
+    door: str | None = None
+    reader: str | None = None
+    reason: str | None = None
+    appointment_id: str | None = None
+    code_id: str | None = None
+    detail: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A written admission: its place in the journal, and the id of the visit if this was the appointment's first."""
+
+    seq: int
+    new_visit_id: str | None
+
+
+def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
+    """A connection of the agent's: explicit transactions, WAL, no checkpoint of its own; raises `StoreError`."""
+    try:
+        conn = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10, isolation_level=None, check_same_thread=False)
+        conn.execute("PRAGMA journal_mode = WAL")
+        conn.execute(f"PRAGMA synchronous = {synchronous}")
+        conn.execute("PRAGMA foreign_keys = ON")
+        conn.execute("PRAGMA wal_autocheckpoint = 0")
+        conn.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+    except sqlite3.Error as error:
+        raise StoreError(f"the store {path} cannot be opened: {error}") from error
+    return conn
+
+
+@contextmanager
+def transaction(conn: sqlite3.Connection) -> Iterator[None]:
+    """One transaction, rolled back whatever happens inside it or at its end."""
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        conn.execute("COMMIT")
+    except BaseException:
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+        raise
+
+
+def write_note(conn: sqlite3.Connection, note: Note) -> int:
+    """Add an entry inside the caller's transaction, and remember that this moment was seen; returns its sequence number."""
+    interval = note.moment.interval
+    detail = json.dumps(dict(note.detail)) if note.detail else "{}"
+    row = (note.moment.at_ms, interval.earliest_ms, interval.latest_ms, note.kind, note.door, note.reader, note.reason)
+    cursor = conn.execute(_NOTE, (*row, note.appointment_id, note.code_id, detail))
+    conn.execute(_SEEN, (LAST_SEEN, interval.earliest_ms))
+    return int(cursor.lastrowid or 0)
+
+
+class Journal:
+    """The scan thread's connection. `gate` is shared with `upkeep`, so that neither ever sleeps in SQLite's busy handler.
+
+    Whoever decides holds the gate from the facts to the admission: a cancel is heard either before both or after both.
+    """
+
+    def __init__(self, path: Path, gate: Gate) -> None:
+        self._conn = connect(path, synchronous="FULL")
+        self.gate = gate
+
+    def facts(self, appointment_id: str, door: str) -> tuple[RosterEntry | None, int]:
+        """What the roster says of the appointment, and how often it was admitted at this door; raises `StoreError`."""
+        try:
+            heard = self._conn.execute(_ENTRY, (appointment_id,)).fetchone()
+            used = self._conn.execute(_USED, (appointment_id, door)).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+        entry = RosterEntry(appointment_id, Standing(heard[0]), heard[1], heard[2]) if heard else None
+        return entry, used[0] if used else 0
+
+    def admit(self, code: TourCode, note: Note, source_title: str | None) -> Admitted:
+        """Write the admission, and at the appointment's first the visit with its outbox row; on disk when this returns.
+
+        Raises `StoreError`, with nothing written, when any of it fails.
+        """
+        visit_id = uuid.uuid4().hex
+        at_ms = note.moment.at_ms
+        visit = (visit_id, code.appointment_id, code.prospect_id, code.community_id, at_ms, json.dumps(code.unit_names), source_title)
+        with self._written():
+            seq = write_note(self._conn, note)
+            self._conn.execute(_USE, (code.appointment_id, note.door))
+            is_first = self._conn.execute(_VISIT, visit).rowcount == 1
+            if is_first:
+                self._conn.execute(_OUTBOX, (visit_id, code.prospect_id, RowState.DUE, at_ms))
+        return Admitted(seq, visit_id if is_first else None)
+
+    def write(self, note: Note) -> int:
+        """Write an entry that must be on disk before what it tells of, such as an unlock by staff; raises `StoreError`."""
+        with self._written():
+            return write_note(self._conn, note)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._conn.close()
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            with self.gate, transaction(self._conn):
+                yield
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be written: {error}") from error

@@ -1,0 +1,173 @@
+"""Everything that a scan must not wait for: refusals, marks of the outbox, the roster, retired keys, checkpoints.
+
+Rule 1: its own thread and connection. A job is a function of the connection; all jobs that wait become one transaction.
+Rule 2: the transaction is committed with `synchronous = NORMAL`, which takes microseconds under the gate, and the log is then
+        synced here with no lock held: a card that takes two seconds to sync delays these jobs, never a scan.
+        A job's result is handed out only after that sync, so to its caller it is as durable as with FULL.
+Rule 3: checkpoints happen here, when the log has grown, and never on the scan's connection.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from agent.core.clock import Interval
+from agent.core.tour import RosterEntry, Standing
+from agent.errors import StoreError
+from agent.store.journal import LAST_SEEN, LOG_BYTES, Gate, connect
+
+T = TypeVar("T")
+MAX_BATCH = 64
+MAX_WAITING = 10_000
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    work: Callable[[sqlite3.Connection], T]
+    future: Future[T]
+
+
+class Upkeep:
+    """The second writer of the agent's one process; see the module's rules."""
+
+    def __init__(self, path: Path, gate: Gate) -> None:
+        self._conn = connect(path, synchronous="NORMAL")
+        self._gate = gate
+        self._wal = Path(f"{path}-wal")
+        self._wal_fd: int | None = None
+        self._jobs: queue.Queue[_Job[object] | None] = queue.Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Have `work` done in a transaction; the future ends when it is on disk, or with `StoreError`."""
+        job = _Job(work, Future())
+        try:
+            self._jobs.put_nowait(job)  # type: ignore[arg-type]  # a queue of jobs of any result
+        except queue.Full:
+            job.future.set_exception(StoreError(f"more than {MAX_WAITING} writes wait for the disk"))
+        return job.future
+
+    def close(self, timeout_s: float) -> None:
+        """Finish what waits, for at most `timeout_s`; what a stalled disk leaves unfinished is told to nobody as done."""
+        try:
+            self._jobs.put_nowait(None)
+        except queue.Full:
+            return
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            jobs = [self._jobs.get()]
+            while len(jobs) < MAX_BATCH:
+                try:
+                    jobs.append(self._jobs.get_nowait())
+                except queue.Empty:
+                    break
+            is_open = None not in jobs
+            self._do([job for job in jobs if job is not None])
+        self._conn.close()
+        if self._wal_fd is not None:
+            os.close(self._wal_fd)
+
+    def _do(self, jobs: list[_Job[object]]) -> None:
+        """One transaction and one sync for all jobs; one that fails is undone alone, a failed commit or sync fails them all."""
+        done: list[tuple[_Job[object], object]] = []
+        try:
+            with self._gate:
+                self._conn.execute("BEGIN IMMEDIATE")
+                try:
+                    for job in jobs:
+                        self._one(job, done)
+                    self._conn.execute("COMMIT")
+                except BaseException:
+                    if self._conn.in_transaction:
+                        self._conn.execute("ROLLBACK")
+                    raise
+            self._sync()
+        except (sqlite3.Error, OSError) as error:
+            failure = StoreError(f"the store cannot be written: {error}")
+            for job in jobs:
+                if not job.future.done():
+                    job.future.set_exception(failure)
+            return
+        for job, result in done:
+            job.future.set_result(result)
+        self._checkpoint_if_grown()
+
+    def _one(self, job: _Job[object], done: list[tuple[_Job[object], object]]) -> None:
+        self._conn.execute("SAVEPOINT job")
+        try:
+            done.append((job, job.work(self._conn)))
+        except Exception as error:  # noqa: BLE001 - a job's fault is its caller's to see
+            self._conn.execute("ROLLBACK TO job")
+            job.future.set_exception(error)
+        finally:
+            self._conn.execute("RELEASE job")
+
+    def _sync(self) -> None:
+        """Make the log durable; SQLite keeps the same log file for as long as a connection is open."""
+        if self._wal_fd is None:
+            self._wal_fd = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+        os.fdatasync(self._wal_fd)
+
+    def _checkpoint_if_grown(self) -> None:
+        try:
+            if self._wal.stat().st_size > LOG_BYTES:
+                self._conn.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except (sqlite3.Error, OSError):
+            # the log stays as it is and is tried again after the next batch; a disk that is at fault shows in the next write
+            return
+
+
+def last_seen_ms(conn: sqlite3.Connection) -> int:
+    """The latest instant that was surely reached before, 0 in a new store."""
+    found = conn.execute("SELECT value FROM mark WHERE name = ?", (LAST_SEEN,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def set_last_seen(conn: sqlite3.Connection, seen: Interval, *, is_certain: bool) -> None:
+    """Remember that now is not earlier than `seen`; only a certain clock may move the memory back, after a wrong one."""
+    keep = "excluded.value" if is_certain else "max(value, excluded.value)"
+    conn.execute(
+        f"INSERT INTO mark (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = {keep}",  # noqa: S608 - a constant
+        (LAST_SEEN, seen.earliest_ms),
+    )
+
+
+def apply_roster(conn: sqlite3.Connection, entries: list[RosterEntry], now_ms: int) -> list[RosterEntry]:
+    """Write what was heard; what is dead stays dead, in whatever order news arrives (promise P5). Returns what was new or changed."""
+    return [entry for entry in entries if _apply(conn, entry, now_ms)]
+
+
+def _apply(conn: sqlite3.Connection, entry: RosterEntry, now_ms: int) -> bool:
+    known = conn.execute("SELECT standing, code_id, source_title FROM roster WHERE appointment_id = ?", (entry.appointment_id,)).fetchone()
+    news = (entry.standing.value, entry.code_id, entry.source_title)
+    if known == news or (known and known[0] != Standing.CONFIRMED):
+        return False
+    if conn.execute("SELECT 1 FROM dead_code WHERE code_id = ?", (entry.code_id,)).fetchone():
+        return False
+    if known and known[1] is not None and known[1] != entry.code_id:
+        if entry.code_id is None and entry.standing is Standing.CONFIRMED:
+            return False
+        conn.execute("INSERT OR IGNORE INTO dead_code (code_id, heard_ms) VALUES (?, ?)", (known[1], now_ms))
+    conn.execute(
+        "INSERT OR REPLACE INTO roster (appointment_id, standing, code_id, source_title, heard_ms) VALUES (?, ?, ?, ?, ?)",
+        (entry.appointment_id, *news, now_ms),
+    )
+    return True
+
+
+def retire_keys(conn: sqlite3.Connection, key_ids: list[str], now_ms: int) -> set[str]:
+    """Remember retired keys for ever, and return all that ever were (promise P5)."""
+    conn.executemany("INSERT OR IGNORE INTO retired_key (key_id, heard_ms) VALUES (?, ?)", [(key_id, now_ms) for key_id in key_ids])
+    return {row[0] for row in conn.execute("SELECT key_id FROM retired_key")}
