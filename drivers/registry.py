@@ -1,0 +1,83 @@
+"""A driver by the name that the configuration gives it. Nothing is imported before it is asked for, and nothing stands in for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from drivers.base import Line, Reader, UnknownDriverError
+
+Factory = TypeVar("Factory")
+
+
+def line(driver: str, options: Mapping[str, Any]) -> Line:
+    """A relay's line by its driver's name; `options` are the driver's own settings.
+
+    Raises:
+        UnknownDriverError: there is no such driver.
+        DeviceMissingError: the line cannot be had.
+    """
+    return _known(RELAYS, "relay", driver)(**options)
+
+
+def reader(driver: str, name: str, options: Mapping[str, Any]) -> Reader:
+    """A reader by its driver's name, not yet open. `name` is what the configuration calls it.
+
+    Raises:
+        UnknownDriverError: there is no such driver.
+    """
+    return _known(READERS, "reader", driver)(name=name, **options)
+
+
+def _known(factories: Mapping[str, Factory], kind: str, driver: str) -> Factory:
+    if driver not in factories:
+        raise UnknownDriverError(f"There is no {kind} driver called {driver!r}; there is: {', '.join(sorted(factories))}.")
+    return factories[driver]
+
+
+def _gpio(*, pin: int, active: Literal["high", "low"], chip: int | None = None, work_dir: str | None = None) -> Line:
+    if active not in {"high", "low"}:
+        raise ValueError(f"active says which level energises the relay, high or low, not {active!r}")
+    from drivers.relay_gpio import GpioLine
+
+    return GpioLine(pin, active_high=active == "high", chip=chip, work_dir=work_dir)
+
+
+def _played_line(*, path: str | None = None) -> Line:
+    from drivers.fake import PlayedLine
+
+    return PlayedLine(path)
+
+
+def _serial(
+    *,
+    name: str,
+    port: str,
+    baud: int = 9600,
+    prefix: str = "",
+    suffix: str = "",
+    max_bytes: int = 1024,
+    gap_s: float = 2.0,
+) -> Reader:
+    from drivers.reader_serial import SerialReader
+
+    # latin-1: each character of a setting is one byte, so any byte a scanner can be told to send may be written.
+    return SerialReader(
+        name,
+        port,
+        baud=baud,
+        prefix=prefix.encode("latin-1"),
+        suffix=suffix.encode("latin-1"),
+        max_bytes=max_bytes,
+        gap_s=gap_s,
+    )
+
+
+def _played_reader(*, name: str, frames: Sequence[str] = ()) -> Reader:
+    from drivers.fake import PlayedReader
+
+    return PlayedReader([frame.encode("latin-1") for frame in frames], name=name)
+
+
+RELAYS: Mapping[str, Callable[..., Line]] = {"gpio": _gpio, "played": _played_line}
+READERS: Mapping[str, Callable[..., Reader]] = {"serial": _serial, "played": _played_reader}
