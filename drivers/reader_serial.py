@@ -32,10 +32,8 @@ ADVICE = {
     errno.ENXIO: "is not there. Plug the scanner in, or correct `port`",
     errno.ENODEV: "is not there. Plug the scanner in, or correct `port`",
     errno.EACCES: "may not be opened by this user. Add the user to the group that owns it, usually dialout",
-    errno.EPERM: "may not be opened by this user. Add the user to the group that owns it, usually dialout",
     errno.EAGAIN: "is held by another program. Stop that one first",
     errno.EBUSY: "is held by another program. Stop that one first",
-    errno.ENOTTY: "is no serial port. Correct `port`",
 }
 
 

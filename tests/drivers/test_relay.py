@@ -57,6 +57,12 @@ class Bench:
         """The next pulse that was told, waited for."""
         return self.pulses.get(timeout=WAIT_S)
 
+    def wait_until_locked(self) -> None:
+        """For the pulses that nobody is told of."""
+        deadline = time.monotonic() + WAIT_S
+        while self.relay.is_released and time.monotonic() < deadline:
+            time.sleep(0.005)
+
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
@@ -295,9 +301,7 @@ def test_fail__a_release_that_neither_releases_nor_locks_is_tried_on(bench: Benc
         bench.relay.release(MAX_S, bench.pulses.put)
     assert bench.faults.qsize() == 1
     assert bench.relay.is_released
-    deadline = time.monotonic() + WAIT_S
-    while bench.relay.is_released and time.monotonic() < deadline:
-        time.sleep(0.01)
+    bench.wait_until_locked()
     assert bench.line.events == ["locked", "released", *["locked"] * (LOCK_ATTEMPTS + 1)]
 
 
@@ -352,9 +356,7 @@ def test_ok__a_callback_that_raises_does_not_end_the_guard(bench: Bench, caplog:
         raise RuntimeError("the loop is closed")
 
     bench.relay.release(0.01, fail)
-    deadline = time.monotonic() + WAIT_S
-    while bench.relay.is_released and time.monotonic() < deadline:
-        time.sleep(0.005)
+    bench.wait_until_locked()
     bench.relay.release(0.01, bench.pulses.put)
     assert bench.next_pulse().locked_by is LockedBy.TIME
     assert "the loop is closed" in caplog.text
@@ -375,6 +377,7 @@ def test_ok__a_fault_callback_that_raises_does_not_end_the_guard(caplog: pytest.
     assert "cannot even die" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_fail__a_guard_that_ends_locks_and_says_so(bench: Bench) -> None:
     """Should the guard ever fail, its last deed is to lock, and no further pulse begins."""
 
