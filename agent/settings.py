@@ -137,6 +137,8 @@ class KnockSettings(_Part):
     """For each piece of a request."""
     total_timeout_s: Annotated[float, Field(strict=True, gt=0, le=300)] = 45.0
     """For one request with its whole answer."""
+    ca_file: AbsolutePath | None = None
+    """Certificates to trust instead of the system's, for a proxy with its own authority."""
     max_answer_kb: Annotated[int, Field(strict=True, ge=1, le=1024)] = 64
     """A longer answer is not read."""
 
@@ -158,7 +160,7 @@ class OutboxSettings(_Part):
     """When no answer came to a visit: `retry` it, or `hold` it for a person (`tourlatch outbox`)."""
     first_retry_s: Annotated[float, Field(strict=True, gt=0, le=3600)] = 5.0
     """The longest wait after the first failure; it doubles with each one..."""
-    max_retry_s: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 900.0
+    max_retry_s: Annotated[float, Field(strict=True, gt=0, le=86_400)] = 300.0
     """...up to this."""
     at_once: Annotated[int, Field(strict=True, ge=1, le=32)] = 4
     """How many visits of different prospects are sent at the same time."""

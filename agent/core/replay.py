@@ -83,6 +83,8 @@ class Mark:
     doubts: int
     next_try_ms: int
     words: str
+    is_link: bool = False
+    """It waits for the way to Knock, and is due at once when that is open again."""
 
 
 def backoff_s(attempts: int, policy: RetryPolicy, chance: float, retry_after_s: float | None = None) -> float:
@@ -104,6 +106,6 @@ def settle(outcome: Refused | TryAgain | Unknown, policy: RetryPolicy, *, attemp
         return Mark(RowState.DEAD, tried, doubts, now_ms, outcome.words)
     if isinstance(outcome, Unknown):
         state = RowState.DUE if policy.in_doubt is InDoubt.RETRY else RowState.IN_DOUBT
-        return Mark(state, tried, doubts + 1, now_ms + round(1000 * backoff_s(tried, policy, chance)), outcome.words)
+        return Mark(state, tried, doubts + 1, now_ms + round(1000 * backoff_s(tried, policy, chance)), outcome.words, is_link=True)
     wait_s = backoff_s(tried, policy, chance, outcome.retry_after_s)
-    return Mark(RowState.DUE, tried, doubts, now_ms + round(1000 * wait_s), outcome.words)
+    return Mark(RowState.DUE, tried, doubts, now_ms + round(1000 * wait_s), outcome.words, is_link=outcome.is_link)

@@ -46,7 +46,7 @@ _SCHEMA_1 = (
         visit_id TEXT PRIMARY KEY REFERENCES visit (visit_id), prospect_id TEXT NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('due', 'sending', 'in_doubt', 'dead')),
         attempts INTEGER NOT NULL DEFAULT 0, doubts INTEGER NOT NULL DEFAULT 0, next_try_ms INTEGER NOT NULL,
-        words TEXT NOT NULL DEFAULT ''
+        is_link INTEGER NOT NULL DEFAULT 0, words TEXT NOT NULL DEFAULT ''
     ) STRICT""",
     "CREATE INDEX outbox_next_due ON outbox (state, next_try_ms)",
     """CREATE TABLE roster (

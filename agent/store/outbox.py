@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from agent.core.replay import InDoubt, Mark, RowState
 from agent.core.tour import Visit
+from agent.store.journal import Moment, Note, write_note
 
 FAR_MS = 2 * 86_400_000
 """A next try further ahead than this was set by a clock that was wrong: it counts as due."""
@@ -66,14 +67,14 @@ def deliver(conn: sqlite3.Connection, visit_id: str, knock_visit_id: str, now_ms
 def mark(conn: sqlite3.Connection, visit_id: str, made: Mark) -> None:
     """Write what became of an attempt that did not deliver."""
     conn.execute(
-        "UPDATE outbox SET state = ?, attempts = ?, doubts = ?, next_try_ms = ?, words = ? WHERE visit_id = ?",
-        (made.state, made.attempts, made.doubts, made.next_try_ms, made.words, visit_id),
+        "UPDATE outbox SET state = ?, attempts = ?, doubts = ?, next_try_ms = ?, is_link = ?, words = ? WHERE visit_id = ?",
+        (made.state, made.attempts, made.doubts, made.next_try_ms, int(made.is_link), made.words, visit_id),
     )
 
 
-def give_back(conn: sqlite3.Connection, visit_id: str) -> None:
-    """A claimed visit that was never handed to the network is simply due again."""
-    conn.execute("UPDATE outbox SET state = 'due' WHERE visit_id = ? AND state = 'sending'", (visit_id,))
+def link_is_up(conn: sqlite3.Connection, now_ms: int) -> int:
+    """The way to Knock is open again: what waited for it is due now; returns how many rows."""
+    return conn.execute("UPDATE outbox SET next_try_ms = ? WHERE state = 'due' AND next_try_ms > ? AND is_link", (now_ms, now_ms)).rowcount
 
 
 def recover(conn: sqlite3.Connection, policy: InDoubt, now_ms: int) -> int:
@@ -94,12 +95,13 @@ def retry(conn: sqlite3.Connection, visit_ids: Collection[str] | None, now_ms: i
     return sum(conn.execute(again, (now_ms, visit_id)).rowcount for visit_id in visit_ids)
 
 
-def drop(conn: sqlite3.Connection, visit_ids: Collection[str], now_ms: int) -> list[str]:
-    """A person's hand: the named rows will never be sent; returns those that were there and not being sent just now."""
+def drop(conn: sqlite3.Connection, visit_ids: Collection[str], moment: Moment, user: str) -> list[str]:
+    """A person's hand: the named rows will never be sent, which is journaled; returns those that were there and not being sent."""
     dropped = []
     for visit_id in visit_ids:
         if conn.execute("DELETE FROM outbox WHERE visit_id = ? AND state <> 'sending'", (visit_id,)).rowcount:
-            conn.execute("UPDATE visit SET dropped_ms = ? WHERE visit_id = ?", (now_ms, visit_id))
+            conn.execute("UPDATE visit SET dropped_ms = ? WHERE visit_id = ?", (moment.at_ms, visit_id))
+            write_note(conn, Note(moment, "drop", detail={"visit_id": visit_id, "user": user}))
             dropped.append(visit_id)
     return dropped
 

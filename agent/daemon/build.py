@@ -1,0 +1,120 @@
+"""Builds the agent from its settings, in the order that safety asks for.
+
+Rule 1: the relays come first and are driven locked before anything else is tried (promise P1); whatever fails later, they are
+        locked and given back.
+Rule 2: what is missing stops the start with its name.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.core import codes
+from agent.credentials import list_keys, read_secret
+from agent.daemon.door import Door
+from agent.errors import ConfigError
+from agent.settings import AgentSettings, DoorSettings, SerialReader
+from agent.store import files, upkeep
+from agent.store.journal import Journal
+from agent.timekeeping import DoorClock, kernel_reading
+from drivers import registry
+from drivers.base import Line, Pulse, Reader
+from drivers.relay import PulsedRelay
+
+STORE_CLOSE_S = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderAt:
+    """A reader, its name, and the door it belongs to."""
+
+    name: str
+    door: str
+    reader: Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything with a device or a file behind it; each is open."""
+
+    doors: dict[str, Door]
+    readers: list[ReaderAt]
+    keys: codes.Keyring
+    prospect_key: str
+    journal: Journal
+    upkeep: upkeep.Upkeep
+    clock: DoorClock
+
+
+def line_of(door: DoorSettings, work_dir: Path) -> Line:
+    """The line of a door's relay; raises `DriverError` naming what is missing."""
+    options = door.relay.model_dump(exclude={"driver"}, mode="json")
+    if door.relay.driver == "gpio":
+        options["work_dir"] = str(work_dir)
+    return registry.line(door.relay.driver, options)
+
+
+def lock_all(settings: AgentSettings) -> list[str]:
+    """Drive every relay locked and give it back, with no agent running; returns the doors. Raises `DriverError`."""
+    for door in settings.door:
+        line = line_of(door, settings.control.socket.parent)
+        try:
+            line.drive(released=False)
+        finally:
+            line.close()
+    return [door.name for door in settings.door]
+
+
+def build(
+    settings: AgentSettings, stack: ExitStack, on_locked: Callable[[str, Pulse], None], on_fault: Callable[[Exception], None]
+) -> Parts:
+    """Open everything; `stack` closes it. `on_locked` and `on_fault` are called from the relays' threads."""
+    doors = {door.name: _door(door, settings, stack, on_locked, on_fault) for door in settings.door}
+    stack.enter_context(files.held(settings.store.path))
+    files.bring_up_to_date(settings.store.path)
+    gate = threading.RLock()
+    journal = Journal(settings.store.path, gate)
+    keeper = upkeep.Upkeep(settings.store.path, gate)
+    stack.callback(keeper.close, STORE_CLOSE_S)
+    last_seen_ms = keeper.submit(upkeep.last_seen_ms).result()
+    clock = DoorClock(kernel_reading(), settings.clock.rules(), last_seen_ms)
+    keys = _keyring(settings.keys.folder, keeper, clock.now().guess_ms)
+    knock = settings.knock
+    read_secret(knock.appointment_key_file)
+    prospect_key = read_secret(knock.prospect_key_file or knock.appointment_key_file)
+    readers = [_reader(door.name, reader, stack) for door in settings.door for reader in door.reader]
+    return Parts(doors, readers, keys, prospect_key, journal, keeper, clock)
+
+
+def _door(
+    door: DoorSettings,
+    settings: AgentSettings,
+    stack: ExitStack,
+    on_locked: Callable[[str, Pulse], None],
+    on_fault: Callable[[Exception], None],
+) -> Door:
+    line = line_of(door, settings.control.socket.parent)
+    made = Door(door.name, PulsedRelay(line, max_s=door.max_pulse_s, on_fault=on_fault), door.pulse_s, on_locked)
+    stack.callback(made.stop)
+    return made
+
+
+def _reader(door: str, reader: SerialReader, stack: ExitStack) -> ReaderAt:
+    made = registry.reader(reader.driver, reader.name, reader.model_dump(exclude={"driver", "name"}, mode="json"))
+    made.open()
+    stack.callback(made.close)
+    return ReaderAt(reader.name, door, made)
+
+
+def _keyring(folder: Path, keeper: upkeep.Upkeep, now_ms: int) -> codes.Keyring:
+    """The keys of the folder; one that was ever retired stays retired, whatever its file says now (promise P5)."""
+    found = [file.key for file in list_keys(folder)]
+    if not found:
+        raise ConfigError(f"the folder {folder} holds no public key: copy the desk's *.pub.toml files there, or no code can be genuine")
+    retired_now = [key.key_id for key in found if key.is_retired]
+    retired = keeper.submit(lambda conn: upkeep.retire_keys(conn, retired_now, now_ms)).result()
+    return codes.keyring([codes.PublicKey(key.public, is_retired=key.key_id in retired) for key in found])

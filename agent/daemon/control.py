@@ -1,0 +1,158 @@
+"""The agent's unix socket: status, events, and what staff and the other programs ask for.
+
+Rule 1: who asks is known from the kernel (SO_PEERCRED), not from what is said; a user who is not allowed is told so and no more.
+Rule 2: no line, however long or odd, does anything but get an error; a slow peer holds nobody up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from agent.daemon.events import Events
+from agent.errors import AgentError
+from agent.protocol import MAX_LINE_BYTES, decode, encode
+from drivers.base import DriverError
+
+MAX_PEERS = 16
+SLOW_PEER_S = 10.0
+_UCRED = struct.Struct("3i")
+
+Handler = Callable[[dict[str, Any], str], Awaitable[dict[str, Any]]]
+"""Takes the request and the name of the user who asks."""
+
+
+class Control:
+    """Serves `handlers` by name, and `events` itself."""
+
+    def __init__(self, path: Path, users: tuple[str, ...], handlers: dict[str, Handler], events: Events) -> None:
+        self._path = path
+        self._allowed = {0, os.getuid(), *(pwd.getpwnam(user).pw_uid for user in users)}
+        self._handlers = handlers
+        self._events = events
+        self._conversations: set[asyncio.Task[None]] = set()
+        self._listener: socket.socket | None = None
+
+    def open(self) -> None:
+        """Listen; raises `AgentError` when another agent does or the folder is not there."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        try:
+            # the store's lock is ours, so a socket that lies here belongs to an agent that died
+            self._path.unlink(missing_ok=True)
+            listener.bind(str(self._path))
+            self._path.chmod(0o666)  # everybody may knock: the kernel says who it is
+            listener.listen(MAX_PEERS)
+        except OSError as error:
+            listener.close()
+            raise AgentError(f"the control socket {self._path} cannot be made: {error.strerror or error}") from error
+        self._listener = listener
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        if self._listener is None:
+            self.open()
+        server = await asyncio.start_unix_server(self._serve, sock=self._listener, limit=MAX_LINE_BYTES)
+        self._listener = None
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            # not `async with server`: from Python 3.12 on it waits for listeners who may stay for ever
+            server.close()
+            for conversation in self._conversations:
+                conversation.cancel()
+
+    def close(self) -> None:
+        """Take the socket away."""
+        if self._listener is not None:
+            self._listener.close()
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation: asyncio.Task[None] | None = asyncio.current_task()
+        if conversation is None:  # pragma: no cover - asyncio runs this in a task of its own
+            return
+        self._conversations.add(conversation)
+        try:
+            await self._converse(reader, writer)
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            pass  # the peer left or does not read, or the agent stops
+        finally:
+            self._conversations.discard(conversation)
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        uid = _peer_uid(writer)
+        if uid not in self._allowed:
+            await _send(writer, _error("this user may not speak to the agent: use sudo, or name the user in [control] users"))
+            return
+        if len(self._conversations) > MAX_PEERS:
+            await _send(writer, _error("too many connections: try again"))
+            return
+        user = _user_name(uid)
+        while True:
+            try:
+                line = await asyncio.wait_for(reader.readline(), SLOW_PEER_S)
+            except ValueError:
+                await _send(writer, _error(f"a request has at most {MAX_LINE_BYTES} bytes"))
+                return
+            if not line:
+                return
+            try:
+                request = decode(line)
+            except ValueError:
+                await _send(writer, _error("a request is one JSON object on one line"))
+                continue
+            if request.get("do") == "events":
+                await self._tell_events(writer)
+                return
+            await _send(writer, await self._answer(request, user))
+
+    async def _answer(self, request: dict[str, Any], user: str) -> dict[str, Any]:
+        name = request.get("do")
+        handler = self._handlers.get(name) if isinstance(name, str) else None
+        if handler is None:
+            return _error(f"there is no such request; there are: {', '.join(sorted([*self._handlers, 'events']))}")
+        try:
+            return {"ok": True, **await handler(request, user)}
+        except (AgentError, DriverError, ValueError, RuntimeError) as error:
+            return _error(str(error))
+
+    async def _tell_events(self, writer: asyncio.StreamWriter) -> None:
+        listener = self._events.listen()
+        try:
+            await _send(writer, {"ok": True, "event": "listening"})
+            while (event := await listener.get()) is not None:
+                await _send(writer, event)
+        finally:
+            self._events.forget(listener)
+
+
+async def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+    writer.write(encode(message))
+    async with asyncio.timeout(SLOW_PEER_S):
+        await writer.drain()
+
+
+def _peer_uid(writer: asyncio.StreamWriter) -> int:
+    peer = writer.get_extra_info("socket")
+    _pid, uid, _gid = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return int(uid)
+
+
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _error(sentence: str) -> dict[str, Any]:
+    return {"ok": False, "error": sentence}

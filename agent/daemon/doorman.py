@@ -1,0 +1,248 @@
+"""What happens to a scan, from the reader's bytes to the relay: one thread for all doors of the board.
+
+Rule 1: the way is straight. A scan crosses from the loop to this thread once; here it is read, decided, written and acted on,
+        and only then is anybody told. No import, no connection, no second commit on the way.
+Rule 2: written before opened (promise P2): `Journal.admit` has returned before `Door.release` is called.
+Rule 3: what is not waited for (refusals, news to listeners) goes to `upkeep` and to the loop.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from agent.core import codes
+from agent.core.decide import Denied, Facts, Granted, Rules, decide
+from agent.core.lockout import Lockout, LockoutRules
+from agent.core.reasons import EXPLANATIONS, Reason
+from agent.core.tour import TourCode
+from agent.daemon.door import Door
+from agent.errors import StoreError
+from agent.store.journal import Admitted, Journal, Moment, Note, write_note
+from agent.store.upkeep import Upkeep
+from agent.timekeeping import DoorClock, Now
+from drivers.base import DriverError, Frame
+
+MAX_WAITING_PER_READER = 4
+REPEAT_S = 2.0
+"""The same bytes from the same reader within this time of the last ones are one scan: scanners repeat while a code is held up."""
+STUCK_S = 60.0
+"""A scan that takes longer than this hangs: a card's sync may take seconds, never a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A frame, and where it came from."""
+
+    door: str
+    reader: str
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a scan. `released_ns` is the tick of the release; `admitted` is what was written for a grant."""
+
+    scan: Scan
+    now: Now
+    code: TourCode | None
+    denied: Denied | None = None
+    admitted: Admitted | None = None
+    released_ns: int | None = None
+    guesses_locked_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaffUnlock:
+    """An unlock by staff on the device: the door, who asked, and why; both go to the journal."""
+
+    door: str
+    user: str
+    reason: str
+
+
+class _ReaderRecord:
+    """What the doorman remembers of a reader: its lockout, its last bytes, and how many scans wait."""
+
+    def __init__(self) -> None:
+        self.lockout = Lockout()
+        self.waiting = threading.BoundedSemaphore(MAX_WAITING_PER_READER)
+        self._last = b""
+        self._last_ns = 0
+
+    def is_repeat(self, frame: Frame) -> bool:
+        """Whether these bytes came just before, too; the time runs from the latest of them."""
+        is_repeat = frame.data == self._last and frame.at_ns - self._last_ns < REPEAT_S * 1e9
+        self._last, self._last_ns = frame.data, frame.at_ns
+        return is_repeat
+
+
+class Doorman:
+    """Decides and acts. `present` and `unlock` are called on the loop; `tell(outcome)` is called in this thread after each scan."""
+
+    def __init__(
+        self,
+        *,
+        doors: dict[str, Door],
+        readers: list[str],
+        keys: codes.Keyring,
+        rules: Rules,
+        lockout_rules: LockoutRules,
+        journal: Journal,
+        upkeep: Upkeep,
+        clock: DoorClock,
+        source_title: str | None,
+        tell: Callable[[Outcome], None],
+    ) -> None:
+        self._doors = doors
+        self._records = {reader: _ReaderRecord() for reader in readers}
+        self._keys = keys
+        self._rules = rules
+        self._lockout_rules = lockout_rules
+        self._journal = journal
+        self._upkeep = upkeep
+        self._clock = clock
+        self._source_title = source_title
+        self._tell = tell
+        self._jobs: queue.SimpleQueue[Scan | tuple[StaffUnlock, Future[None]] | None] = queue.SimpleQueue()
+        self._busy_since_s: float | None = None
+        self._thread = threading.Thread(target=self._run, name="doorman", daemon=True)
+        self.death: Future[None] = Future()
+        """Ends with the exception that killed the thread, if any ever does."""
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def present(self, scan: Scan) -> bool:
+        """Hand over a scan; False when too many of this reader wait already."""
+        if not self._records[scan.reader].waiting.acquire(blocking=False):
+            return False
+        self._jobs.put(scan)
+        return True
+
+    def unlock(self, order: StaffUnlock) -> Future[None]:
+        """Open a door by order of staff; the future raises `StoreError` or `DriverError`, or `RuntimeError` when it is in use."""
+        done: Future[None] = Future()
+        self._jobs.put((order, done))
+        return done
+
+    def is_well(self) -> bool:
+        """Whether the thread lives and no job hangs."""
+        since_s = self._busy_since_s
+        return self._thread.is_alive() and (since_s is None or time.monotonic() - since_s < STUCK_S)
+
+    def close(self, timeout_s: float) -> None:
+        """Stop after the job under way, waiting for at most `timeout_s`."""
+        self._jobs.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while (job := self._jobs.get()) is not None:
+                self._busy_since_s = time.monotonic()
+                if isinstance(job, Scan):
+                    self._records[job.reader].waiting.release()
+                    self._meet(job)
+                else:
+                    self._obey(*job)
+                self._busy_since_s = None
+        except BaseException as error:  # noqa: BLE001 - the agent must hear of it, lock and die
+            self.death.set_exception(error)
+
+    def _meet(self, scan: Scan) -> None:
+        record = self._records[scan.reader]
+        if record.is_repeat(scan.frame):
+            return
+        presented = codes.Unread(Reason.UNREADABLE) if scan.frame.overlong else codes.read(scan.frame.data, self._keys)
+        door = self._doors[scan.door]
+        if isinstance(presented, TourCode) and door.opened_for == presented.code_id:
+            return
+        now = self._clock.now()
+        outcome = self._decide_and_act(scan, presented, door, now)
+        if outcome.denied is None:
+            record.lockout = record.lockout.after_grant()
+        elif EXPLANATIONS[outcome.denied.reason].is_guess:
+            outcome = self._count_guess(outcome, record)
+        self._tell(outcome)
+
+    def _decide_and_act(self, scan: Scan, presented: TourCode | codes.Unread, door: Door, now: Now) -> Outcome:
+        """Facts, decision and admission under the store's gate: a cancel is heard before all of it or after all of it."""
+        code = presented if isinstance(presented, TourCode) else None
+        try:
+            with self._journal.gate:
+                facts = self._facts(scan, code, now)
+                decision = decide(presented, facts, self._rules)
+                if isinstance(decision, Granted) and not door.grant():
+                    decision = Denied(Reason.BUSY, code)
+                if isinstance(decision, Denied):
+                    return self._refused(scan, now, decision)
+                admitted = self._admit(scan, decision.code, facts, now)
+        except StoreError:
+            return self._refused(scan, now, Denied(Reason.STORE_FAILED, code))
+        try:
+            released_ns = door.release(decision.code.code_id)
+        except DriverError:
+            return self._refused(scan, now, Denied(Reason.RELAY_FAILED, code), admitted)
+        return Outcome(scan, now, decision.code, admitted=admitted, released_ns=released_ns)
+
+    def _facts(self, scan: Scan, code: TourCode | None, now: Now) -> Facts:
+        entry, admissions = self._journal.facts(code.appointment_id, scan.door) if code else (None, 0)
+        return Facts(scan.door, now.interval, entry, admissions, self._records[scan.reader].lockout.is_on(time.monotonic()))
+
+    def _admit(self, scan: Scan, code: TourCode, facts: Facts, now: Now) -> Admitted:
+        """Write the admission for a door that was taken; a door whose admission cannot be written is given back, shut."""
+        note = Note(_moment(now), "admission", scan.door, scan.reader, None, code.appointment_id, code.code_id)
+        source_title = facts.entry.source_title if facts.entry and facts.entry.source_title else self._source_title
+        try:
+            return self._journal.admit(code, note, source_title)
+        except BaseException:
+            self._doors[scan.door].write_failed()
+            raise
+
+    def _refused(self, scan: Scan, now: Now, denied: Denied, admitted: Admitted | None = None) -> Outcome:
+        """The refusal, journaled behind the scan's back; of a lockout only the beginning is journaled."""
+        code = denied.code
+        if denied.reason is not Reason.LOCKED_OUT:
+            appointment_id, code_id = (code.appointment_id, code.code_id) if code else (None, None)
+            note = Note(_moment(now), "refusal", scan.door, scan.reader, denied.reason, appointment_id, code_id)
+            self._upkeep.submit(lambda conn: write_note(conn, note))
+        return Outcome(scan, now, code, denied, admitted)
+
+    def _count_guess(self, outcome: Outcome, record: _ReaderRecord) -> Outcome:
+        before, tick_s = record.lockout, time.monotonic()
+        record.lockout = before.after_guess(tick_s, self._lockout_rules)
+        if record.lockout.in_a_row == before.in_a_row or record.lockout.until_s is None:
+            return outcome
+        locked_s = record.lockout.until_s - tick_s
+        scan = outcome.scan
+        note = Note(_moment(outcome.now), "lockout", scan.door, scan.reader, Reason.LOCKED_OUT, detail={"lock_s": locked_s})
+        self._upkeep.submit(lambda conn: write_note(conn, note))
+        return Outcome(scan, outcome.now, outcome.code, outcome.denied, outcome.admitted, None, locked_s)
+
+    def _obey(self, order: StaffUnlock, done: Future[None]) -> None:
+        door = self._doors[order.door]
+        if not door.grant():
+            done.set_exception(RuntimeError(f"the door {door.name} is in use: try again in a few seconds"))
+            return
+        note = Note(_moment(self._clock.now()), "unlock", door.name, detail={"user": order.user, "reason": order.reason})
+        try:
+            try:
+                self._journal.write(note)
+            except StoreError:
+                door.write_failed()
+                raise
+            door.release(None)
+        except (StoreError, DriverError) as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+
+def _moment(now: Now) -> Moment:
+    return Moment(now.guess_ms, now.interval)

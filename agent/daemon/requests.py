@@ -1,0 +1,159 @@
+"""What may be asked on the control socket, one method a request.
+
+Changes go through here while an agent runs, so that one process writes the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from agent.core.tour import RosterEntry, Standing
+from agent.daemon.build import Parts
+from agent.daemon.control import Handler
+from agent.daemon.doorman import Doorman, StaffUnlock
+from agent.daemon.events import Events
+from agent.daemon.sender import Sender
+from agent.settings import AgentSettings
+from agent.store import outbox, upkeep
+from agent.store.journal import Moment, Note, write_note
+
+MAX_REASON = 200
+MAX_IDS = 10_000
+
+
+class Requests:
+    """The handlers, over the agent's parts."""
+
+    def __init__(
+        self,
+        *,
+        settings: AgentSettings,
+        parts: Parts,
+        doorman: Doorman,
+        sender: Sender,
+        events: Events,
+        version: str,
+        reader_states: dict[str, str],
+    ) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._doorman = doorman
+        self._sender = sender
+        self._events = events
+        self._version = version
+        self._reader_states = reader_states
+        self._started_s = time.monotonic()
+
+    def handlers(self) -> dict[str, Handler]:
+        """By the name that stands in `do`."""
+        return {
+            "status": self._status,
+            "unlock": self._unlock,
+            "lock": self._lock,
+            "roster": self._roster,
+            "outbox_retry": self._outbox_retry,
+            "outbox_drop": self._outbox_drop,
+        }
+
+    async def _status(self, _request: dict[str, Any], _user: str) -> dict[str, Any]:
+        now = self._parts.clock.now()
+        interval = now.interval
+        counts = await asyncio.wrap_future(self._parts.upkeep.submit(outbox.counts))
+        return {
+            "version": self._version,
+            "up_s": round(time.monotonic() - self._started_s),
+            "community_id": self._settings.community_id,
+            "doors": {
+                name: {
+                    "state": door.state.value,
+                    "readers": {at.name: self._reader_states.get(at.name, "starting") for at in self._parts.readers if at.door == name},
+                }
+                for name, door in self._parts.doors.items()
+            },
+            "clock": {
+                "state": now.state.value,
+                "earliest_ms": interval.earliest_ms,
+                "latest_ms": None if interval.is_open_ended else interval.latest_ms,
+            },
+            "keys": {key.key_id: "retired" if key.is_retired else "active" for key in self._parts.keys.values()},
+            "outbox": counts,
+            "knock": self._sender.link,
+        }
+
+    async def _unlock(self, request: dict[str, Any], user: str) -> dict[str, Any]:
+        name, reason = request.get("door"), request.get("reason")
+        if not isinstance(name, str) or name not in self._parts.doors:
+            raise ValueError(f"there is no door {name!r}; there are: {', '.join(self._parts.doors)}")
+        if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
+            raise ValueError(f"an unlock needs a reason of 1 to {MAX_REASON} characters")
+        await asyncio.wrap_future(self._doorman.unlock(StaffUnlock(name, user, reason)))
+        self._events.publish("unlocked", door=name, user=user)
+        return {"door": name}
+
+    async def _lock(self, _request: dict[str, Any], user: str) -> dict[str, Any]:
+        for door in self._parts.doors.values():
+            door.lock()
+        self._events.publish("locked_by_staff", user=user)
+        note = Note(self._moment(), "lock", detail={"user": user})
+        self._parts.upkeep.submit(lambda conn: write_note(conn, note))
+        return {"doors": list(self._parts.doors)}
+
+    async def _roster(self, request: dict[str, Any], _user: str) -> dict[str, Any]:
+        """News of appointments: `entries` of `{appointment_id, standing, code_id?, source_title?}`; on disk when answered."""
+        entries = [_entry(item) for item in _list(request, "entries")]
+        moment = self._moment()
+
+        def work(conn: Any) -> list[RosterEntry]:  # noqa: ANN401 - sqlite3 stays in the store
+            changed = upkeep.apply_roster(conn, entries, moment.at_ms)
+            for entry in changed:
+                if entry.standing is not Standing.CONFIRMED:
+                    write_note(conn, Note(moment, "roster", reason=entry.standing.value, appointment_id=entry.appointment_id))
+            return changed
+
+        changed = await asyncio.wrap_future(self._parts.upkeep.submit(work))
+        self._events.publish("roster", changed=len(changed))
+        return {"changed": len(changed)}
+
+    async def _outbox_retry(self, request: dict[str, Any], user: str) -> dict[str, Any]:
+        visit_ids = None if request.get("visit_ids") is None else _texts(request, "visit_ids")
+        moment = self._moment()
+        again = await asyncio.wrap_future(self._parts.upkeep.submit(lambda conn: outbox.retry(conn, visit_ids, moment.at_ms)))
+        self._events.publish("outbox_retry", count=again, user=user)
+        self._sender.wake()
+        return {"retried": again}
+
+    async def _outbox_drop(self, request: dict[str, Any], user: str) -> dict[str, Any]:
+        visit_ids = _texts(request, "visit_ids")
+        moment = self._moment()
+        dropped = await asyncio.wrap_future(self._parts.upkeep.submit(lambda conn: outbox.drop(conn, visit_ids, moment, user)))
+        self._events.publish("outbox_drop", count=len(dropped), user=user)
+        return {"dropped": dropped}
+
+    def _moment(self) -> Moment:
+        now = self._parts.clock.now()
+        return Moment(now.guess_ms, now.interval)
+
+
+def _list(request: dict[str, Any], name: str) -> list[Any]:
+    value = request.get(name)
+    if not isinstance(value, list) or len(value) > MAX_IDS:
+        raise ValueError(f"{name} must be a list of at most {MAX_IDS}")
+    return value
+
+
+def _texts(request: dict[str, Any], name: str) -> list[str]:
+    values = _list(request, name)
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{name} must be a list of texts")
+    return values
+
+
+def _entry(item: object) -> RosterEntry:
+    if not isinstance(item, dict) or not all(value is None or isinstance(value, str) for value in item.values()):
+        raise ValueError("a roster entry is an object of texts")
+    try:
+        return RosterEntry(item["appointment_id"], Standing(item["standing"]), item.get("code_id"), item.get("source_title"))
+    except KeyError as error:
+        raise ValueError(f"a roster entry needs {error}") from error

@@ -1,0 +1,257 @@
+"""The running agent: named tasks in one group, and an orderly stop with the relays locked first.
+
+Rule 1: SIGTERM and SIGINT lock every door before anything else is done, and the process is gone within two seconds.
+Rule 2: a component that dies (outbox, a reader, the control socket) is restarted and journaled. The doorman's or a relay's
+        death is the agent's: locked, and out with an error, so that systemd starts it anew.
+Rule 3: the watchdog is fed from the loop, and only after a look at the doorman: neither can hang unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from importlib import metadata
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from agent import notify
+from agent.core.reasons import Circumstance, for_operator, for_prospect
+from agent.daemon.build import Parts, ReaderAt, build
+from agent.daemon.control import Control
+from agent.daemon.doorman import Doorman, Outcome, Scan
+from agent.daemon.events import Events
+from agent.daemon.requests import Requests
+from agent.daemon.sender import Sender
+from agent.daemon.supervise import supervise
+from agent.settings import AgentSettings
+from agent.store import upkeep
+from agent.store.journal import Moment, Note, write_note
+from agent.timekeeping import Now
+from drivers.base import Frame, Pulse, ReaderState
+
+if TYPE_CHECKING:
+    from agent.daemon.sender import Reporter
+
+DOORMAN_CLOSE_S = 0.7
+LAST_SEEN_EVERY_S = 600.0
+CLOCK_LOOK_EVERY_S = 30.0
+_SWITCH_S = 0.001
+
+
+class RelayFaultError(Exception):
+    """A relay could not be locked, or its guard ended: the process has to go, so that systemd locks from outside."""
+
+
+class Agent:
+    """One agent; `run` is its life."""
+
+    def __init__(self, settings: AgentSettings) -> None:
+        self._settings = settings
+        self._zone = ZoneInfo(settings.time_zone)
+        self._version = metadata.version("tourlatch")
+        self._notifier = notify.Notifier.from_environment()
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._fatal: asyncio.Future[None] = self._loop.create_future()
+        self._reader_states: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Build, serve until a signal, lock. Raises what stopped the start, or what killed the door."""
+        with ExitStack() as stack:
+            # a busy thread may hold the interpreter for this long before the doorman gets it
+            sys.setswitchinterval(_SWITCH_S)
+            self._parts = parts = build(self._settings, stack, self._pulse_ended, self._relay_fault)
+            self._events = Events(lambda: parts.clock.now().guess_ms)
+            self._doorman = self._make_doorman(parts)
+            stack.callback(self._doorman.close, DOORMAN_CLOSE_S)
+            self._sender = self._make_sender(parts)
+            requests = Requests(
+                settings=self._settings,
+                parts=parts,
+                doorman=self._doorman,
+                sender=self._sender,
+                events=self._events,
+                version=self._version,
+                reader_states=self._reader_states,
+            )
+            self._control = Control(self._settings.control.socket, self._settings.control.users, requests.handlers(), self._events)
+            self._control.open()
+            stack.callback(self._control.close)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(number, self._begin_to_stop)
+            parts.journal.write(Note(self._moment(), "start", detail={"version": self._version}))
+            self._doorman.start()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = self._start_tasks(group)
+                    self._ready()
+                    await self._stop.wait()
+                    for task in tasks:
+                        task.cancel()
+            finally:
+                for door in parts.doors.values():
+                    door.stop()
+            parts.upkeep.submit(lambda conn: write_note(conn, Note(self._moment(), "stop")))
+
+    def _start_tasks(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        components = {"outbox": self._sender.run, "control": self._control.run}
+        tasks = [group.create_task(supervise(name, run, self._component_died), name=name) for name, run in components.items()]
+        for at in self._parts.readers:
+            name = f"reader {at.name}"
+            tasks.append(group.create_task(supervise(name, lambda at=at: self._read(at), self._component_died), name=name))  # type: ignore[misc]  # a bound default
+        tasks.append(group.create_task(self._watch_door(), name="door"))
+        tasks.append(group.create_task(self._feed_watchdog(), name="watchdog"))
+        tasks.append(group.create_task(self._keep_time(), name="clock"))
+        return tasks
+
+    def _make_doorman(self, parts: Parts) -> Doorman:
+        return Doorman(
+            doors=parts.doors,
+            readers=[at.name for at in parts.readers],
+            keys=parts.keys,
+            rules=self._settings.decision_rules(),
+            lockout_rules=self._settings.lockout.rules(),
+            journal=parts.journal,
+            upkeep=parts.upkeep,
+            clock=parts.clock,
+            source_title=self._settings.source_title or None,
+            tell=lambda outcome: self._from_thread(self._on_outcome, outcome),
+        )
+
+    def _make_sender(self, parts: Parts) -> Sender:
+        def load() -> Reporter:
+            from agent.knock import Knock
+
+            return Knock(self._settings.knock, parts.prospect_key, self._version)
+
+        async def connect() -> Reporter:
+            return await asyncio.to_thread(load)
+
+        outbox = self._settings.outbox
+        return Sender(
+            parts.upkeep,
+            connect,
+            outbox.policy(),
+            at_once=outbox.at_once,
+            moment=self._moment,
+            chance=random.random,
+            events=self._events,
+        )
+
+    def _ready(self) -> None:
+        gc.collect()
+        gc.freeze()
+        doors = ", ".join(self._parts.doors)
+        self._notifier.tell("READY=1", f"STATUS=Watching {doors}")
+        self._events.publish("started", version=self._version, doors=doors)
+
+    def _begin_to_stop(self) -> None:
+        for door in self._parts.doors.values():
+            door.stop()
+        self._notifier.tell("STOPPING=1")
+        self._events.publish("stopping")
+        self._stop.set()
+
+    def _moment(self) -> Moment:
+        now = self._parts.clock.now()
+        return Moment(now.guess_ms, now.interval)
+
+    def _from_thread(self, call: object, *args: object) -> None:
+        """Have something done on the loop; after its end there is nobody left to tell."""
+        try:
+            self._loop.call_soon_threadsafe(call, *args)  # type: ignore[arg-type]  # a callable of any signature
+        except RuntimeError:
+            return
+
+    # --- what happens ---
+
+    async def _read(self, at: ReaderAt) -> None:
+        def on_frame(frame: Frame) -> None:
+            if not self._doorman.present(Scan(at.door, at.name, frame)):
+                self._events.publish("scan_dropped", door=at.door, reader=at.name)
+
+        def on_state(state: ReaderState, sentence: str) -> None:
+            is_news = self._reader_states.get(at.name) is not None or state is not ReaderState.READY
+            self._reader_states[at.name] = state.value
+            if is_news:
+                self._note(f"reader_{state.value}", door=at.door, reader=at.name, detail={"words": sentence})
+
+        await at.reader.run(on_frame, on_state)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        """Tell what became of a scan; for a new visit, wake the outbox."""
+        scan, code, denied = outcome.scan, outcome.code, outcome.denied
+        where = {"door": scan.door, "reader": scan.reader, "appointment_id": code.appointment_id if code else None}
+        if denied is None:
+            ns = None if outcome.released_ns is None else outcome.released_ns - scan.frame.at_ns
+            first = outcome.admitted is not None and outcome.admitted.new_visit_id is not None
+            self._events.publish("admitted", **where, first=first, relay_ms=None if ns is None else round(ns / 1e6, 3))
+        else:
+            now_ms = outcome.now.guess_ms
+            circumstance = Circumstance(self._zone, self._settings.help_phone, now_ms, denied.time_ms, code.doors if code else ())
+            sentences = {"prospect": for_prospect(denied.reason, circumstance), "operator": for_operator(denied.reason, circumstance)}
+            self._events.publish("refused", **where, reason=denied.reason.value, **sentences)
+        if outcome.guesses_locked_s is not None:
+            self._events.publish("locked_out", door=scan.door, reader=scan.reader, lock_s=round(outcome.guesses_locked_s))
+        if outcome.admitted is not None and outcome.admitted.new_visit_id is not None:
+            self._sender.wake()
+
+    def _pulse_ended(self, door: str, pulse: Pulse) -> None:
+        ms = round((pulse.locked_ns - pulse.released_ns) / 1e6, 3)
+        self._from_thread(lambda: self._events.publish("locked", door=door, released_ms=ms, by=pulse.locked_by.value))
+
+    def _relay_fault(self, error: Exception) -> None:
+        def die() -> None:
+            if not self._fatal.done():
+                self._fatal.set_exception(RelayFaultError(str(error)))
+
+        self._from_thread(die)
+
+    def _component_died(self, name: str, error: BaseException, wait_s: float) -> None:
+        self._note(
+            "component_failed", detail={"component": name, "error": f"{type(error).__name__}: {error}", "restart_s": round(wait_s, 1)}
+        )
+
+    def _note(self, kind: str, *, door: str | None = None, reader: str | None = None, detail: dict[str, object] | None = None) -> None:
+        """Tell and journal."""
+        self._events.publish(kind, door=door, reader=reader, **(detail or {}))
+        note = Note(self._moment(), kind, door, reader, detail=detail)
+        self._parts.upkeep.submit(lambda conn: write_note(conn, note))
+
+    # --- tasks ---
+
+    async def _watch_door(self) -> None:
+        """Ends with an exception when the doorman's thread or a relay's guard has died."""
+        await asyncio.wait({asyncio.wrap_future(self._doorman.death), self._fatal}, return_when=asyncio.FIRST_COMPLETED)
+        if self._fatal.done():
+            await self._fatal
+        await asyncio.wrap_future(self._doorman.death)
+
+    async def _feed_watchdog(self) -> None:
+        limit_s = notify.watchdog_s()
+        while limit_s is not None:
+            if self._doorman.is_well():
+                self._notifier.tell("WATCHDOG=1")
+            await asyncio.sleep(limit_s / 3)
+
+    async def _keep_time(self) -> None:
+        """Remember the time every ten minutes, and tell when the clock's state changes."""
+        state, written_s = None, 0.0
+        while True:
+            now = self._parts.clock.now()
+            if now.state is not state or time.monotonic() - written_s > LAST_SEEN_EVERY_S:
+                if now.state is not state:
+                    width_ms = None if now.interval.is_open_ended else now.interval.latest_ms - now.interval.earliest_ms
+                    self._note("clock", detail={"state": now.state.value, "uncertain_ms": width_ms})
+                state, written_s = now.state, time.monotonic()
+                self._remember(now)
+            await asyncio.sleep(CLOCK_LOOK_EVERY_S)
+
+    def _remember(self, now: Now) -> None:
+        is_certain = not now.interval.is_open_ended
+        self._parts.upkeep.submit(lambda conn: upkeep.set_last_seen(conn, now.interval, is_certain=is_certain))

@@ -1,0 +1,32 @@
+"""Restarts a component that died, with back-off; the door never notices."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from agent.core.replay import RetryPolicy, backoff_s
+
+RESTART = RetryPolicy(first_s=1.0, max_s=60.0)
+_STEADY_S = 300.0
+
+
+async def supervise(name: str, run: Callable[[], Awaitable[None]], on_death: Callable[[str, BaseException, float], None]) -> None:
+    """Run a component for ever: whatever it raises, or if it just ends, `on_death(name, error, wait_s)` and start it again.
+
+    Cancelling this task is the only way to end it. A component that ran for five minutes starts its back-off anew.
+    """
+    deaths = 0
+    while True:
+        started_s = time.monotonic()
+        try:
+            await run()
+            error: BaseException = RuntimeError(f"{name} ended by itself")
+        except Exception as raised:  # noqa: BLE001 - whatever killed it, it is started again and the death is journaled
+            error = raised
+        deaths = 1 if time.monotonic() - started_s > _STEADY_S else deaths + 1
+        wait_s = max(backoff_s(deaths, RESTART, random.random()), 0.2)  # noqa: S311 - jitter
+        on_death(name, error, wait_s)
+        await asyncio.sleep(wait_s)
