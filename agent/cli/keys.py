@@ -1,0 +1,64 @@
+"""`tourlatch keys new`, `list`, `retire`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from agent import credentials
+from agent.cli.options import DEFAULT_KEYS, json_option, print_json
+
+folder_option = click.option(
+    "-f",
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_KEYS,
+    show_default=True,
+    help="The folder of key files.",
+)
+
+
+@click.group()
+def keys() -> None:
+    """Signing keys and their ids."""
+
+
+@keys.command()
+@folder_option
+@json_option
+def new(folder: Path, as_json: bool) -> None:
+    """Make a signing key: ID.key stays with the desk, ID.pub.toml goes to every door."""
+    made = credentials.new_key(folder)
+    if as_json:
+        print_json({"key_id": made.key.key_id, "public": made.key.public.hex(), "folder": str(folder)})
+        return
+    click.echo(f"{made.key.key_id}")
+    click.echo(f"Keep {folder / made.key.key_id}.key secret; copy {folder / made.key.key_id}.pub.toml to every door.", err=True)
+
+
+@keys.command("list")
+@folder_option
+@json_option
+def list_(folder: Path, as_json: bool) -> None:
+    """The keys in a folder, and which of them can sign."""
+    found = credentials.list_keys(folder)
+    if as_json:
+        print_json([{"key_id": f.key.key_id, "created": f.created, "retired": f.retired, "can_sign": f.has_secret} for f in found])
+        return
+    for file in found:
+        state = f"retired {file.retired}" if file.retired else "active"
+        click.echo(f"{file.key.key_id}  {state:32}  made {file.created or 'unknown'}{'  can sign' if file.has_secret else ''}")
+
+
+@keys.command()
+@folder_option
+@json_option
+@click.argument("key_id")
+def retire(folder: Path, key_id: str, as_json: bool) -> None:
+    """Retire the key KEY_ID: copy its file to every door and restart the agent, and none of its codes opens any more, ever."""
+    retired = credentials.retire_key(folder, key_id)
+    if as_json:
+        print_json({"key_id": key_id, "retired": retired.retired})
+        return
+    click.echo(f"{key_id} retired {retired.retired}")

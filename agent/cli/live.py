@@ -1,0 +1,102 @@
+"""`tourlatch status`, `events`, `unlock`, `lock`: what speaks to the running agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent import config, protocol
+from agent.cli.options import config_option, json_option, print_json
+from agent.core.clock import for_people
+from agent.errors import AgentAbsentError
+from agent.settings import AgentSettings
+
+_RECORDED = "SELECT * FROM (SELECT * FROM journal ORDER BY seq DESC LIMIT :last) ORDER BY seq"
+
+
+@click.command()
+@config_option
+@json_option
+def status(config_path: Path, as_json: bool) -> None:
+    """The live state of each door, its readers, the clock and the queue."""
+    settings = config.load(config_path)
+    found = protocol.ask(settings.control.socket, {"do": "status"})
+    if as_json:
+        print_json(found)
+        return
+    for line in _status_lines(found, settings):
+        click.echo(line)
+
+
+def _status_lines(found: dict[str, Any], settings: AgentSettings) -> list[str]:
+    from zoneinfo import ZoneInfo
+
+    lines = [f"tourlatch {found['version']}, community {found['community_id']}, up {found['up_s']} s"]
+    for name, door in found["doors"].items():
+        readers = ", ".join(f"{reader} {state}" for reader, state in door["readers"].items())
+        lines.append(f"door {name}: {door['state']}; readers: {readers}")
+    clock = found["clock"]
+    zone = ZoneInfo(settings.time_zone)
+    earliest, latest = clock["earliest_ms"], clock["latest_ms"]
+    until = "unknown" if latest is None else for_people(latest, zone)
+    lines.append(f"clock: {clock['state']}, between {for_people(earliest, zone)} and {until}")
+    lines.append("keys: " + ", ".join(f"{key} {state}" for key, state in found["keys"].items()))
+    box = found["outbox"]
+    waiting = box["due"] + box["sending"]
+    link = "reached" if found["knock"]["is_up"] else f"not reached ({found['knock']['failures']} failures)"
+    dead, doubt = box["dead"], box["in_doubt"]
+    lines.append(f"outbox: {waiting} to send, {doubt} held in doubt, {dead} dead letters, {box['doubts']} answers lost; Knock {link}")
+    return lines
+
+
+@click.command()
+@config_option
+@click.option("--follow", is_flag=True, help="Each event as it happens, until the agent stops.")
+@click.option("--last", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many recorded ones.")
+def events(config_path: Path, follow: bool, last: int) -> None:
+    """One JSON object a line: the journal's last entries, or with --follow what happens from now on."""
+    settings = config.load(config_path)
+    if not follow:
+        from agent.store import files
+
+        for row in files.rows(settings.store.path, _RECORDED, {"last": last}):
+            print_json({name: value for name, value in row.items() if value is not None})
+        return
+    for event in protocol.stream(settings.control.socket, {"do": "events"}):
+        event.pop("ok", None)
+        print_json(event)
+
+
+@click.command()
+@config_option
+@json_option
+@click.argument("door")
+@click.option("--reason", required=True, help="Why, for the journal.")
+def unlock(config_path: Path, door: str, reason: str, as_json: bool) -> None:
+    """Open DOOR once, by order of staff; who and why go to the journal before the lock moves."""
+    settings = config.load(config_path)
+    protocol.ask(settings.control.socket, {"do": "unlock", "door": door, "reason": reason})
+    if as_json:
+        print_json({"unlocked": door})
+        return
+    click.echo(f"{door} is unlocked for {next(d.pulse_s for d in settings.door if d.name == door)} s.")
+
+
+@click.command()
+@config_option
+@json_option
+def lock(config_path: Path, as_json: bool) -> None:
+    """Lock every door now: by the running agent, or by driving the relays from here when none runs."""
+    settings = config.load(config_path)
+    try:
+        doors = protocol.ask(settings.control.socket, {"do": "lock"})["doors"]
+    except AgentAbsentError:
+        from agent.daemon.build import lock_all
+
+        doors = lock_all(settings)
+    if as_json:
+        print_json({"locked": doors})
+        return
+    click.echo(f"Locked: {', '.join(doors)}.")

@@ -1,0 +1,5 @@
+"""`tourlatch sandbox`."""
+
+from agent.sandbox.command import sandbox
+
+__all__ = ["sandbox"]
