@@ -55,8 +55,6 @@ class LineFramer:
         self._pending = stream[start:]
         if len(self._pending) > self._max_bytes + self._overlap:
             self._discard(at_ns, frames)
-        elif self._is_discarding:
-            self._keep_overlap()
         return frames
 
     def _complete(self, line: bytes, at_ns: int, frames: list[Frame]) -> None:
@@ -71,7 +69,4 @@ class LineFramer:
         if not self._is_discarding:
             frames.append(Frame(b"", at_ns, overlong=True))
         self._is_discarding = True
-        self._keep_overlap()
-
-    def _keep_overlap(self) -> None:
         self._pending = self._pending[-self._overlap :] if self._overlap else b""

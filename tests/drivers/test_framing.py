@@ -55,12 +55,15 @@ def test_ok__a_line_without_its_prefix_comes_through_unchanged() -> None:
     assert data_of(LineFramer(prefix=b"QR:"), b"QRcode\r") == [b"QRcode"]
 
 
-@pytest.mark.parametrize("suffix", [b"", b"!", b"\x03\r"])
-def test_ok__a_line_of_exactly_the_limit_is_a_frame(suffix: bytes) -> None:
+@pytest.mark.parametrize("suffix", [b"", b"!", b"\x03\r", b"end"])
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 100])
+def test_ok__a_line_of_exactly_the_limit_is_a_frame(suffix: bytes, chunk_bytes: int) -> None:
     """The limit itself is allowed, and one byte more is not, however they are read."""
     end = suffix or b"\n"
-    assert frames_of(LineFramer(suffix=suffix, max_bytes=8), b"12345678" + end) == [Frame(b"12345678", S_NS)]
-    assert frames_of(LineFramer(suffix=suffix, max_bytes=8), b"123456789" + end) == [Frame(b"", S_NS, overlong=True)]
+    for line, expected in [(b"12345678", Frame(b"12345678", S_NS)), (b"123456789", Frame(b"", S_NS, overlong=True))]:
+        stream = line + end + b"next" + end
+        chunks = [stream[start : start + chunk_bytes] for start in range(0, len(stream), chunk_bytes)]
+        assert frames_of(LineFramer(suffix=suffix, max_bytes=8), *chunks) == [expected, Frame(b"next", S_NS)]
 
 
 def test_fail__an_overlong_line_is_reported_once_and_discarded_to_its_end() -> None:
@@ -101,7 +104,7 @@ def test_fail__impossible_lengths_are_refused(max_bytes: int, gap_s: float) -> N
         LineFramer(max_bytes=max_bytes, gap_s=gap_s)
 
 
-few_letters = st.lists(st.sampled_from([b"a", b"b", b"!", b"\r", b"\n"])).map(b"".join)
+few_letters = st.lists(st.sampled_from([b"a", b"b", b"!", b"!!", b"aab", b"\r", b"\n", b"\r\n"])).map(b"".join)
 
 
 @given(
@@ -109,7 +112,7 @@ few_letters = st.lists(st.sampled_from([b"a", b"b", b"!", b"\r", b"\n"])).map(b"
     cuts=st.lists(st.integers(0, 80)),
     prefix=st.sampled_from([b"", b"a", b"ab"]),
     suffix=st.sampled_from([b"", b"!", b"!!", b"a!", b"aab", b"\r\n"]),
-    max_bytes=st.integers(1, 12),
+    max_bytes=st.integers(1, 8),
 )
 def test_ok__any_chunking_gives_the_same_frames(stream: bytes, cuts: list[int], prefix: bytes, suffix: bytes, max_bytes: int) -> None:
     """No bytes raise, and where the reads fall makes no difference: whole, in pieces, byte by byte."""

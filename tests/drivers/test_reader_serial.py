@@ -31,11 +31,11 @@ class Scanner:
     def plug(self) -> None:
         """Plug it in, which gives a new terminal."""
         self.ends = os.openpty()
-        self.path.unlink(missing_ok=True)
         self.path.symlink_to(os.ttyname(self.ends[1]))
 
     def unplug(self) -> None:
-        """Pull the cable; the path dangles, as it does for a moment on a real board."""
+        """Pull the cable; the path goes first, for the terminal's number may be another test's as soon as it is free."""
+        self.path.unlink(missing_ok=True)
         ends, self.ends = self.ends, None
         for end in ends or ():
             os.close(end)
@@ -355,13 +355,16 @@ def test_ok__run_begins_lost_when_the_scanner_is_not_there_yet(scanner: Scanner)
 
 def test_ok__cancelling_gives_the_port_back(scanner: Scanner) -> None:
     """After a cancel the port is free for the next program, and nothing of it is left in the loop."""
+    ports = []
 
-    async def story(_desk: Desk) -> None:
+    async def story(desk: Desk) -> None:
+        ports.append(desk.reader._device)
         await asyncio.sleep(0)
 
     reader = reader_of(scanner)
     reading(reader, story)
     assert (reader._device, reader._loop) == (None, None)
+    assert [port is not None and port.is_open for port in ports] == [False]
     other = reader_of(scanner)
     other.open()
     other.close()

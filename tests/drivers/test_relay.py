@@ -95,6 +95,23 @@ def test_ok__a_pulse_ends_by_itself(bench: Bench) -> None:
     assert bench.line.events == ["locked", "released", "locked"]
 
 
+def test_ok__a_slow_line_does_not_shorten_its_pulse() -> None:
+    """The pulse is counted from when the line has moved: the strike is energised for as long as asked."""
+
+    class SlowLine(PlayedLine):
+        def drive(self, *, released: bool) -> None:
+            super().drive(released=released)
+            time.sleep(0.1)
+
+    pulses: queue.Queue[Pulse] = queue.Queue()
+    relay = PulsedRelay(SlowLine(None), max_s=MAX_S, on_fault=print)
+    relay.release(0.2, pulses.put)
+    pulse = pulses.get(timeout=WAIT_S)
+    relay.close()
+    # the last tenth is the line's own, in locking
+    assert lasted_s(pulse) >= 0.2 + 0.1
+
+
 def test_ok__release_moves_the_line_in_the_calling_thread() -> None:
     """No hop between the commit and the door: the line moves in the thread that asked."""
     movers = []
@@ -291,6 +308,8 @@ def test_fail__a_release_that_the_guard_does_not_hear_of_is_locked(bench: Bench,
         bench.relay.release(MAX_S, bench.pulses.put)
     assert bench.line.events == ["locked", "released", "locked"]
     assert not bench.relay.is_released
+    bench.relay.close()
+    assert bench.pulses.empty()
 
 
 def test_fail__a_release_that_neither_releases_nor_locks_is_tried_on(bench: Bench) -> None:

@@ -200,6 +200,18 @@ print([call for call in lgpio.calls if " 17" in call])
     assert ours == "['in 17', 'out 17=1', 'write 17=0', 'write 17=1', 'in 17']"
 
 
+def test_ok__the_configured_word_is_the_level_that_releases(tmp_path: Path) -> None:
+    """`active = "low"` comes up high, `active = "high"` comes up low: both locked."""
+    script = """
+on_a_pi()
+from drivers import registry
+low = registry.line("gpio", {"pin": 17, "active": "low"})
+high = registry.line("gpio", {"pin": 27, "active": "high", "chip": None})
+print([call for call in lgpio.calls if "out" in call])
+"""
+    assert python(script, lgpio=STAND_IN, tmp_path=tmp_path).strip() == "['out 17=1', 'out 27=0']"
+
+
 def test_ok__closing_one_door_leaves_the_other_alone(tmp_path: Path) -> None:
     """The factories of gpiozero share one table of pins, and closing one lets all of them go; closing a line does not."""
     script = """
