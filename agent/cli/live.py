@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def events(config_path: Path, follow: bool, last: int) -> None:
         from agent.store import files
 
         for row in files.rows(settings.store.path, _RECORDED, {"last": last}):
+            row["detail"] = json.loads(row["detail"])
             print_json({name: value for name, value in row.items() if value is not None})
         return
     for event in protocol.stream(settings.control.socket, {"do": "events"}):

@@ -6,6 +6,7 @@ What is played is the outside only. The agent is the real one, started as system
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import queue
@@ -17,6 +18,7 @@ import threading
 import time
 import tty
 import urllib.request
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,13 +56,14 @@ def configuration() -> str:
 
 
 class Stage:
-    """Everything that the story needs, in one folder; `open` and `close` it."""
+    """Everything that the story needs, in one folder; `open` and `close` it. `replace` changes the configuration's text."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, community: Community = COMMUNITY, replace: Mapping[str, str] | None = None) -> None:
+        self._replace = replace or {}
         self.folder = folder
         self.config_path = folder / "agent.toml"
         self.relay_log = folder / "relay-front.log"
-        settings = SandboxSettings(port=0, admin_port=0, communities=(COMMUNITY,))
+        settings = SandboxSettings(port=0, admin_port=0, communities=(community,))
         self.sandbox = Sandbox(settings)
         self._keys = {"appointment": settings.appointment_key, "prospect": settings.prospect_key}
         self._agent: subprocess.Popen[bytes] | None = None
@@ -71,6 +74,8 @@ class Stage:
         """Make keys, configuration and line, and start the stand-in for Knock."""
         await self.sandbox.start()
         text = configuration().replace(WRITTEN_FOLDER, str(self.folder)).replace(WRITTEN_URL, self.sandbox.url)
+        for old, new in self._replace.items():
+            text = text.replace(old, new)
         self.config_path.write_text(text, "utf-8")
         for name, key in self._keys.items():
             path = self.folder / f"{name}-key"
@@ -170,8 +175,8 @@ class Stage:
         """Ask the stand-in's other side: faults, and what it received."""
         return await asyncio.to_thread(_http, method, self.sandbox.admin_url + path, body, {})
 
-    def sign(self, booked: dict[str, Any], start: str, end: str) -> str:
-        """The tour code for a booked appointment, as the booking site would hand it out."""
+    def sign(self, booked: dict[str, Any], start: str, end: str, **other: Any) -> str:  # noqa: ANN401 - a code's fields
+        """The tour code for a booked appointment, as the booking site would hand it out; `other` replaces fields of it."""
         tour = TourCode(
             code_id=secrets.token_hex(CODE_ID_BYTES),
             appointment_id=str(booked["appointmentId"]),
@@ -182,7 +187,7 @@ class Stage:
             window=Window(from_iso(start), from_iso(end)),
             key_id=self._key.key.key_id,
         )
-        return codes.issue(tour, credentials.signing_seed(self.folder / "keys"))
+        return codes.issue(dataclasses.replace(tour, **other), credentials.signing_seed(self.folder / "keys"))
 
 
 def _http(method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str]) -> Any:  # noqa: ANN401 - JSON
