@@ -18,7 +18,7 @@ import threading
 import time
 import tty
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,15 +92,20 @@ class Stage:
             self._agent.terminate()
             with suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(self._agent.wait, 5)
-            self._agent.kill()
+            await self.kill_agent()
         await self.sandbox.stop()
 
-    async def start_agent(self) -> float:
-        """Start the agent and wait until it answers; returns the seconds that took."""
+    async def start_agent(
+        self, *, prefix: Sequence[str] = (), env: Mapping[str, str] | None = None, interpreter_options: Sequence[str] = ()
+    ) -> float:
+        """Start the agent, behind a `prefix` such as strace, and wait until it answers; returns the seconds that took."""
         began_s = time.monotonic()
         log = (self.folder / "agent.log").open("ab")
-        command = [sys.executable, "-m", "agent.cli", "run", "-c", str(self.config_path)]
-        self._agent = subprocess.Popen(command, stderr=log)  # noqa: ASYNC220, S603 - our own program, started once
+        program = [sys.executable, "-m", "agent.cli", "run", "-c", str(self.config_path)]
+        if interpreter_options:
+            program = [sys.executable, "-I", *interpreter_options, "-m", "agent.daemon", str(self.config_path)]
+        command = [*prefix, *program]
+        self._agent = subprocess.Popen(command, stderr=log, env=env, start_new_session=True)  # noqa: ASYNC220, S603 - our own program, started once
         log.close()
         while True:
             try:
@@ -114,6 +119,10 @@ class Stage:
         await self.event("listening")
         return time.monotonic() - began_s
 
+    def agent_file(self, name: str) -> Path:
+        """A file of the agent's in /proc."""
+        return Path(f"/proc/{self._agent.pid if self._agent else 0}/{name}")
+
     def agent_log(self) -> str:
         """What the agent wrote on stderr so far."""
         return (self.folder / "agent.log").read_text("utf-8", "replace")
@@ -121,7 +130,8 @@ class Stage:
     async def kill_agent(self) -> None:
         """SIGKILL: nothing of the agent's runs any more, as in a power cut."""
         if self._agent is not None:
-            self._agent.send_signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(self._agent.pid, signal.SIGKILL)
             await asyncio.to_thread(self._agent.wait)
 
     async def ask(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ class Upkeep:
         """One transaction and one sync for all jobs; one that fails is undone alone, a failed commit or sync fails them all."""
         done: list[tuple[_Job[object], object]] = []
         try:
+            changes = self._conn.total_changes
             with self._gate:
                 self._conn.execute("BEGIN IMMEDIATE")
                 try:
@@ -93,7 +94,8 @@ class Upkeep:
                     if self._conn.in_transaction:
                         self._conn.execute("ROLLBACK")
                     raise
-            self._sync()
+            if self._conn.total_changes != changes:
+                self._sync()
         except (sqlite3.Error, OSError) as error:
             failure = StoreError(f"the store cannot be written: {error}")
             for job in jobs:

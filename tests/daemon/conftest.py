@@ -1,0 +1,45 @@
+"""A stage with the real agent, driven from plain tests."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.demo.stage import Stage
+
+Play = Callable[[Stage], Awaitable[None]]
+
+
+@pytest.fixture
+def run_on_stage(tmp_path: Path) -> Callable[..., None]:
+    """Run a coroutine function on an open stage, and close it whatever happens."""
+
+    def run(play: Play, **stage_options: Any) -> None:  # noqa: ANN401 - handed through
+        async def all_of_it() -> None:
+            stage = Stage(tmp_path, **stage_options)
+            await stage.open()
+            try:
+                await play(stage)
+            finally:
+                await stage.close()
+
+        asyncio.run(all_of_it())
+
+    return run
+
+
+@pytest.fixture
+def good_code() -> Callable[..., str]:
+    """A code that is good now, for an appointment and prospect that Knock's stand-in need not know."""
+
+    def make(stage: Stage, number: int, **other: Any) -> str:  # noqa: ANN401 - a code's fields
+        now = int(time.time())
+        start, end = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + offset)) for offset in (-60, 600))
+        return stage.sign({"appointmentId": 1000 + number, "prospectId": 5000 + number}, start, end, **other)
+
+    return make
