@@ -108,7 +108,7 @@ class Doorman:
         self._clock = clock
         self._source_title = source_title
         self._tell = tell
-        self._jobs: queue.SimpleQueue[Scan | tuple[StaffUnlock, Future[None]] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Scan | tuple[Door, StaffUnlock, Future[None]] | None] = queue.SimpleQueue()
         self._busy_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="doorman", daemon=True)
         self.death: Future[None] = Future()
@@ -126,9 +126,12 @@ class Doorman:
         return True
 
     def unlock(self, order: StaffUnlock) -> Future[None]:
-        """Open a door by order of staff; the future raises `StoreError` or `DriverError`, or `RuntimeError` when it is in use."""
+        """Open a door by order of staff; the future raises `StoreError` or `DriverError`, or `RuntimeError` when it is in use.
+
+        Raises `KeyError` for a door that is not here.
+        """
         done: Future[None] = Future()
-        self._jobs.put((order, done))
+        self._jobs.put((self._doors[order.door], order, done))
         return done
 
     def is_well(self) -> bool:
@@ -225,8 +228,7 @@ class Doorman:
         self._upkeep.submit(lambda conn: write_note(conn, note))
         return Outcome(scan, outcome.now, outcome.code, outcome.denied, outcome.admitted, None, locked_s)
 
-    def _obey(self, order: StaffUnlock, done: Future[None]) -> None:
-        door = self._doors[order.door]
+    def _obey(self, door: Door, order: StaffUnlock, done: Future[None]) -> None:
         if not door.grant():
             done.set_exception(RuntimeError(f"the door {door.name} is in use: try again in a few seconds"))
             return
