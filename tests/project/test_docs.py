@@ -1,0 +1,43 @@
+"""The documents say what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from agent.cli import COMMANDS
+from agent.core.door import TABLE, Effect, State
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+
+
+def _diagram() -> str:
+    lines = ["stateDiagram-v2", f"    [*] --> {State.LOCKED}"]
+    for state, row in TABLE.items():
+        for event, (after, effect) in row.items():
+            does = "" if effect is Effect.NONE else f" / {effect}"
+            lines.append(f"    {state} --> {after}: {event}{does}")
+    return "\n".join(lines)
+
+
+def test_the_doors_diagram_is_the_table() -> None:
+    """The picture of the door's states is generated from the table."""
+    assert f"```mermaid\n{_diagram()}\n```" in ARCHITECTURE
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """Whoever reads the README finds each command."""
+    assert [name for name in COMMANDS if not re.search(rf"`tourlatch [^`|]*`[^|\n]*", README) or name not in README] == []
+
+
+def test_every_promise_has_a_line() -> None:
+    """P1 to P8 stand in the README."""
+    assert re.findall(r"^\| (P\d) \|", README, re.MULTILINE) == [f"P{number}" for number in range(1, 9)]
+
+
+def test_every_top_level_folder_is_in_the_map() -> None:
+    """A stranger finds each folder of the package in ARCHITECTURE."""
+    folders = [path.parent.relative_to(ROOT) for path in ROOT.glob("agent/*/__init__.py")]
+    assert [str(folder) for folder in folders if f"{folder}/" not in ARCHITECTURE] == []
