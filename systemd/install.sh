@@ -1,0 +1,177 @@
+#!/bin/sh
+# Installs or upgrades the agent on a device, from a checkout. Run as root: sudo sh systemd/install.sh
+#
+#   --wheel FILE   install this wheel instead of building one from the checkout
+#   --roll-back    go back to the version before the last upgrade
+#   --dry-run      say what would be done, and do nothing
+#
+# Environment: PYTHON (python3), PREFIX (/usr/local), and DESTDIR: with it the files alone are put below that folder, as a package
+# wants it; no virtual environment is made and the running system is not touched. Without a network: PIP_NO_INDEX=1 and
+# PIP_FIND_LINKS=FOLDER, where FOLDER holds the wheels (`pip download` on a machine like this one).
+#
+# Rule 1: nothing that runs is changed before the new version has proved that it starts.
+# Rule 2: what a person wrote is never overwritten: agent.toml, keys, drop-ins.
+set -eu
+umask 022
+
+PYTHON=${PYTHON:-python3}
+PREFIX=${PREFIX:-/usr/local}
+DESTDIR=${DESTDIR:-}
+HOME_DIR=/opt/tourlatch
+SOURCE=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+dry_run='' roll_back='' wheel=''
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'install: %s\n' "$*" >&2; exit 1; }
+do_it() { if [ -n "$dry_run" ]; then say "would: $*"; else "$@"; fi; }
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --dry-run) dry_run=1 ;;
+    --roll-back) roll_back=1 ;;
+    --wheel) [ $# -gt 1 ] || die "--wheel needs a file"; wheel=$2; shift ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) printf 'install: there is no option %s; try --help\n' "$1" >&2; exit 2 ;;
+  esac
+  shift
+done
+
+# Prints the one line that brings what is missing, if anything is.
+check_machine() {
+  "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+    die "Python 3.11 or later is needed: Raspberry Pi OS 12 (bookworm) or later has it; name another with PYTHON=..."
+  "$PYTHON" -c 'import struct, sys; sys.exit(struct.calcsize("P") < 8)' ||
+    die "this Python is 32-bit, for which some locked packages have no wheels: use the 64-bit Raspberry Pi OS"
+  missing=''
+  "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+  if ! has_lgpio_wheel && ! "$PYTHON" -c 'import lgpio; lgpio.gpio_claim_output' 2>/dev/null; then
+    missing="$missing python3-lgpio"
+  fi
+  [ -z "$missing" ] || die "something is missing: apt install$missing"
+  [ -n "$wheel" ] || [ -f "$SOURCE/pyproject.toml" ] || die "$SOURCE is no checkout of tourlatch"
+  [ -z "$wheel" ] || [ -f "$wheel" ] || die "there is no wheel $wheel"
+}
+
+# lgpio has wheels up to Python 3.12; later ones take Raspberry Pi OS's own package.
+has_lgpio_wheel() { "$PYTHON" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; }
+
+# The locked lines of lgpio: it is in the lock of the tests only, for no machine but a board needs it.
+lgpio_lock() { awk '/^lgpio==/ { found = 1 } found { print; if (!/\\$/) exit }' "$SOURCE/.lock/dev.txt"; }
+
+install_files() {
+  lib=$DESTDIR$PREFIX/lib
+  put "$lib/systemd/system" tourlatch.service tourlatch.service
+  put "$lib/sysusers.d" tourlatch.sysusers tourlatch.conf
+  put "$lib/tmpfiles.d" tourlatch.tmpfiles tourlatch.conf
+  put "$lib/modules-load.d" tourlatch.modules tourlatch.conf
+  put "$lib/udev/rules.d" 70-tourlatch.rules 70-tourlatch.rules
+  put "$DESTDIR$PREFIX/share/doc/tourlatch" README.md README.md
+  put "$DESTDIR$PREFIX/share/doc/tourlatch" ../config/agent.toml agent.toml
+  do_it mkdir -p "$DESTDIR$PREFIX/bin" "$DESTDIR/etc/tourlatch/keys"
+  do_it mkdir -p -m 0700 "$DESTDIR/etc/tourlatch/credentials"
+  do_it ln -sfn "$HOME_DIR/venv/bin/tourlatch" "$DESTDIR$PREFIX/bin/tourlatch"
+  if [ -e "$DESTDIR/etc/tourlatch/agent.toml" ]; then
+    say "Kept $DESTDIR/etc/tourlatch/agent.toml as it is; all keys are in $PREFIX/share/doc/tourlatch/agent.toml."
+  else
+    first_config
+  fi
+}
+
+# put FOLDER FILE NAME: systemd/FILE as FOLDER/NAME, whole or not at all.
+put() {
+  do_it mkdir -p "$1"
+  do_it install -m 0644 "$SOURCE/systemd/$2" "$1/.$3.new"
+  do_it mv -f "$1/.$3.new" "$1/$3"
+}
+
+# The example, without the relay's level: an agent whose relay nobody has measured does not start.
+first_config() {
+  put "$DESTDIR/etc/tourlatch" ../config/agent.toml agent.toml
+  do_it sed -i 's/^active = /#&/' "$DESTDIR/etc/tourlatch/agent.toml"
+}
+
+# A virtual environment of its own for each version, since one cannot be moved: $HOME_DIR/releases/DATE, and a link to the one in use.
+make_venv() {
+  release=$HOME_DIR/releases/$(date -u +%Y%m%dT%H%M%SZ)
+  say "Installing into $release ..."
+  do_it mkdir -p "$HOME_DIR/releases"
+  if [ -z "$dry_run" ]; then trap 'rm -rf "$release"' EXIT; fi
+  if has_lgpio_wheel; then do_it "$PYTHON" -m venv "$release"; else do_it "$PYTHON" -m venv --system-site-packages "$release"; fi
+  pip="$release/bin/python -I -m pip --disable-pip-version-check --no-input -q install"
+  # shellcheck disable=SC2086 # a command and its options
+  do_it $pip --require-hashes --only-binary=:all: --no-deps -r "$SOURCE/.lock/run.txt"
+  if has_lgpio_wheel; then
+    if [ -z "$dry_run" ]; then lgpio_lock > "$release/lgpio.txt"; fi
+    # shellcheck disable=SC2086
+    do_it $pip --require-hashes --only-binary=:all: --no-deps -r "$release/lgpio.txt"
+  fi
+  # shellcheck disable=SC2086
+  do_it $pip --no-deps --no-build-isolation "${wheel:-$SOURCE}"
+  # The agent's user cannot write these later, and without them every start takes three times as long.
+  do_it "$release/bin/python" -I -m compileall -q "$release/lib"
+  do_it "$release/bin/tourlatch" --version
+  do_it "$release/bin/python" -I -c 'import agent.daemon.run, agent.knock, agent.store.files, drivers.relay_gpio, drivers.reader_serial'
+  # Written before it is used: the links below must not point at what a power cut takes away.
+  do_it sync
+  if [ -z "$dry_run" ]; then trap - EXIT; fi
+  if [ -L "$HOME_DIR/venv" ]; then point previous "$(readlink "$HOME_DIR/venv")"; fi
+  point venv "$release"
+  forget_old
+}
+
+# point NAME RELEASE: the link changes in one step, so there is no instant without one.
+point() {
+  do_it ln -sfn "$2" "$HOME_DIR/.$1.new"
+  do_it mv -Tf "$HOME_DIR/.$1.new" "$HOME_DIR/$1"
+}
+
+forget_old() {
+  for old in "$HOME_DIR"/releases/*; do
+    if [ "$old" = "$(readlink "$HOME_DIR/venv")" ] || [ "$old" = "$(readlink "$HOME_DIR/previous")" ]; then continue; fi
+    if [ -d "$old" ]; then do_it rm -rf "$old"; fi
+  done
+}
+
+# The system learns of the files; a running agent is restarted, one that was stopped stays stopped.
+tell_system() {
+  do_it systemd-sysusers "$PREFIX/lib/sysusers.d/tourlatch.conf"
+  do_it systemd-tmpfiles --create "$PREFIX/lib/tmpfiles.d/tourlatch.conf"
+  for module in cdc_acm usbserial; do do_it modprobe -q "$module" || say "The kernel has no module $module; scanners of that kind will not work."; done
+  do_it udevadm control --reload
+  do_it udevadm trigger --subsystem-match=gpio
+  do_it systemctl daemon-reload
+  do_it systemctl try-restart tourlatch.service
+}
+
+next_steps() {
+  if systemctl is-active -q tourlatch.service; then
+    say "Done; the agent runs the new version. Back to the old one: sudo sh systemd/install.sh --roll-back"
+    return
+  fi
+  say "Done. Nothing runs yet; with the lock's power off:"
+  say "  1. sudoedit /etc/tourlatch/agent.toml; then: tourlatch check"
+  say "  2. the desk's *.pub.toml into /etc/tourlatch/keys, Knock's key into /etc/tourlatch/credentials/knock-appointment-key"
+  say "  3. the relay's polarity first, as the commissioning list in $PREFIX/share/doc/tourlatch/README.md says"
+  say "  4. sudo systemctl enable --now tourlatch; tourlatch status; then a real code"
+}
+
+if [ -n "$DESTDIR" ]; then
+  [ -z "$roll_back" ] || die "--roll-back is for a running system, not for DESTDIR"
+  install_files
+  exit 0
+fi
+[ -n "$dry_run" ] || [ "$(id -u)" = 0 ] || die "run it as root: sudo sh systemd/install.sh"
+if [ -n "$roll_back" ]; then
+  [ -L "$HOME_DIR/previous" ] || die "there is no version to go back to"
+  now=$(readlink "$HOME_DIR/venv") before=$(readlink "$HOME_DIR/previous")
+  point venv "$before"
+  point previous "$now"
+  do_it systemctl try-restart tourlatch.service
+  say "Back to $before."
+  exit 0
+fi
+check_machine
+make_venv
+install_files
+tell_system
+[ -n "$dry_run" ] || next_steps

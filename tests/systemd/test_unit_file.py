@@ -1,0 +1,228 @@
+"""The unit holds what promise P1 and a locked-down service need, each setting with its reason, by the word of the real systemd."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agent.cli import COMMANDS, tourlatch
+from agent.daemon.build import STORE_CLOSE_S
+from agent.daemon.run import DOORMAN_CLOSE_S
+from agent.settings import AgentSettings, ControlSettings, KnockSettings, StoreSettings
+
+FOLDER = Path(__file__).parents[2] / "systemd"
+UNIT = FOLDER / "tourlatch.service"
+PROGRAM = "/opt/tourlatch/venv/bin/tourlatch"
+STALL_S = 2.0
+"""How long a card may stall in one sync."""
+MAX_EXPOSURE = 20
+"""Tenths, as systemd-analyze wants its threshold."""
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze on this machine")
+
+
+def _settings() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for line in UNIT.read_text("utf-8").splitlines():
+        key, is_setting, value = line.partition("=")
+        if is_setting and not line.startswith("#"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def _only(key: str) -> str:
+    (value,) = _settings()[key]
+    return value
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """The unit with this environment's own command in it, so that systemd finds what it starts."""
+    unit = tmp_path / UNIT.name
+    command = Path(sys.executable).with_name("tourlatch")
+    unit.write_text(UNIT.read_text("utf-8").replace(PROGRAM, str(command)), "utf-8")
+    return unit
+
+
+@needs_systemd
+def test_ok__systemd_finds_no_fault(installed: Path) -> None:
+    """`systemd-analyze verify` has nothing to say."""
+    result = subprocess.run(["systemd-analyze", "verify", str(installed)], capture_output=True, text=True, check=False, timeout=60)
+    said = [line for line in (result.stdout + result.stderr).splitlines() if UNIT.name in line]
+    assert said == []
+    assert result.returncode == 0
+
+
+@needs_systemd
+def test_ok__the_exposure_is_two_or_less(installed: Path) -> None:
+    """`systemd-analyze security` rates the unit at 2.0 or less, and the README tells the number."""
+    command = ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={MAX_EXPOSURE}", str(installed)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = re.search(r"exposure level for tourlatch\.service: (\d+\.\d)", result.stdout)
+    assert found is not None
+    assert f"**{found[1]}**" in (FOLDER / "README.md").read_text("utf-8")
+
+
+def test_ok__each_setting_has_its_reason_above_it() -> None:
+    """A setting follows a comment, or a setting of the same name or family that does."""
+    above = ""
+    for line in UNIT.read_text("utf-8").splitlines():
+        key = line.partition("=")[0]
+        if line and not line.startswith(("#", "[")) and key not in ("Description", "Documentation", "WantedBy"):
+            assert above.startswith("# ") or above.partition("=")[0] == key, line
+        above = line
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("Type", "notify"),
+        ("NotifyAccess", "main"),
+        ("User", "tourlatch"),
+        ("Restart", "always"),
+        ("StartLimitIntervalSec", "0"),
+        ("StateDirectoryMode", "0700"),
+        ("RuntimeDirectoryMode", "0755"),
+        ("RuntimeDirectoryPreserve", "yes"),
+        ("UMask", "0077"),
+        ("CapabilityBoundingSet", ""),
+        ("AmbientCapabilities", ""),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("ProtectHome", "yes"),
+        ("PrivateTmp", "yes"),
+        ("PrivateMounts", "yes"),
+        ("ProtectProc", "invisible"),
+        ("ProtectKernelTunables", "yes"),
+        ("ProtectKernelModules", "yes"),
+        ("ProtectKernelLogs", "yes"),
+        ("ProtectControlGroups", "yes"),
+        ("ProtectHostname", "yes"),
+        ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
+        ("RestrictNamespaces", "yes"),
+        ("RestrictRealtime", "yes"),
+        ("RestrictSUIDSGID", "yes"),
+        ("LockPersonality", "yes"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("RemoveIPC", "yes"),
+        ("KeyringMode", "private"),
+        ("SystemCallArchitectures", "native"),
+        ("DevicePolicy", "closed"),
+        ("LimitCORE", "0"),
+    ],
+)
+def test_ok__what_keeps_it_in_its_place(key: str, value: str) -> None:
+    """Each measure is there, once, and as strong as it was."""
+    assert _only(key) == value
+
+
+def test_ok__the_clock_can_be_read_and_not_set() -> None:
+    """The agent asks adjtimex(2) whether NTP holds the clock (promise P6): the calls are allowed, and no capability lets them write."""
+    settings = _settings()
+    assert settings["SystemCallFilter"] == ["@system-service", "~@privileged @resources", "adjtimex clock_adjtime clock_adjtime64"]
+    assert "ProtectClock" not in settings
+    assert settings["CapabilityBoundingSet"] == [""]
+
+
+def test_ok__pins_and_scanners_pass_and_nothing_else() -> None:
+    """The devices are the pins and the serial ports, and their groups are the user's."""
+    settings = _settings()
+    assert settings["DeviceAllow"] == [f"char-{name} rw" for name in ("gpiochip", "ttyACM", "ttyUSB", "ttyAMA", "ttyS")]
+    assert settings["SupplementaryGroups"] == ["gpio dialout"]
+    assert not {"PrivateDevices", "PrivateUsers", "ProcSubset", "PrivateNetwork"} & set(settings)
+
+
+def test_ok__usb_scanners_are_known_before_the_start() -> None:
+    """The names in DeviceAllow= mean something only once their modules are loaded."""
+    modules = [line for line in (FOLDER / "tourlatch.modules").read_text("utf-8").splitlines() if not line.startswith("#")]
+    assert modules == ["cdc_acm", "usbserial"]
+
+
+@pytest.mark.parametrize("key", ["ExecStart", "ExecStopPost"])
+def test_ok__what_it_starts_is_a_command_of_ours(key: str) -> None:
+    """The commands exist with the options that they are given."""
+    program, command, option, path = _only(key).split()
+    assert (program, option, path) == (PROGRAM, "-c", "/etc/tourlatch/agent.toml")
+    assert command in COMMANDS
+    result = CliRunner().invoke(tourlatch, [command, "--help"])
+    assert result.exit_code == 0
+    assert "-c, --config" in result.output
+
+
+def test_ok__it_locks_after_every_end() -> None:
+    """ExecStopPost= locks, with no prefix that would hide its failure, and an exit status never keeps the door from coming back."""
+    assert _only("ExecStopPost").startswith(f"{PROGRAM} lock ")
+    assert not {"RestartPreventExitStatus", "SuccessExitStatus", "RestartForceExitStatus", "KillMode", "SendSIGKILL"} & set(_settings())
+
+
+def test_ok__whether_it_locks_does_not_hang_on_keys_of_knock() -> None:
+    """Each credential has a place holder, so a missing file fails in the agent and not before ExecStopPost= could run."""
+    settings = _settings()
+    loaded = [value.partition(":")[0] for value in settings["LoadCredential"]]
+    assert [value.partition(":")[0] for value in settings["SetCredential"]] == loaded
+    assert loaded == ["knock-appointment-key", "knock-prospect-key"]
+    assert KnockSettings().appointment_key_file == loaded[0]
+    assert {
+        value for value in settings["LoadCredential"] if not value.endswith(f":/etc/tourlatch/credentials/{value.partition(':')[0]}")
+    } == set()
+
+
+def test_ok__the_watchdog_outlasts_a_stalled_card() -> None:
+    """A card that stalls for seconds kills no agent: the loop feeds every third of the limit, and twice that is left beside a stall."""
+    limit_s = float(_only("WatchdogSec"))
+    assert limit_s - limit_s / 3 >= 3 * STALL_S
+    assert limit_s <= 30
+    assert _only("WatchdogSignal") == "SIGKILL"
+
+
+def test_ok__there_is_time_to_stop() -> None:
+    """The agent's own waits at its end fit into the limit several times, so that it is never killed in an orderly stop."""
+    assert float(_only("TimeoutStopSec")) >= 5 * (STORE_CLOSE_S + DOORMAN_CLOSE_S)
+    assert float(_only("RestartSec")) <= 5
+
+
+def test_ok__the_folders_are_the_ones_of_the_settings() -> None:
+    """What systemd makes is where the agent looks when nothing else is written."""
+    assert StoreSettings().path.parent == Path("/var/lib") / _only("StateDirectory")
+    assert ControlSettings().socket.parent == Path("/run") / _only("RuntimeDirectory")
+    assert _only("WorkingDirectory") == str(ControlSettings().socket.parent)
+    assert _settings()["Environment"] == ["LG_WD=/run/tourlatch", "GPIOZERO_PIN_FACTORY=lgpio"]
+
+
+def test_ok__the_users_and_folders_that_the_unit_counts_on_are_made() -> None:
+    """Sysusers makes the user and groups; tmpfiles the folders, Knock's keys for root alone and the public ones readable."""
+    users = (FOLDER / "tourlatch.sysusers").read_text("utf-8").splitlines()
+    made = {line.split()[1] for line in users if line.startswith(("u ", "g "))}
+    assert {_only("User"), *_only("SupplementaryGroups").split()} <= made
+    folders = {
+        line.split()[1]: line.split()[2:5] for line in (FOLDER / "tourlatch.tmpfiles").read_text("utf-8").splitlines() if line[0] == "d"
+    }
+    assert folders["/etc/tourlatch/credentials"] == ["0700", "root", "root"]
+    assert folders[str(AgentSettings.model_fields["keys"].default.folder)] == ["0755", "root", "root"]
+    assert folders["/run/tourlatch"] == ["0755", "tourlatch", "tourlatch"]
+
+
+@pytest.mark.skipif(shutil.which("systemd-sysusers") is None, reason="there is no systemd-sysusers on this machine")
+def test_ok__systemd_makes_the_user(tmp_path: Path) -> None:
+    """systemd-sysusers takes the file: in an empty root it makes the user, without a shell, in its groups."""
+    (tmp_path / "etc").mkdir()
+    command = ["systemd-sysusers", f"--root={tmp_path}", str(FOLDER / "tourlatch.sysusers")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    (user,) = [line for line in (tmp_path / "etc" / "passwd").read_text("utf-8").splitlines() if line.startswith("tourlatch:")]
+    assert user.endswith(":/var/lib/tourlatch:/usr/sbin/nologin")
+    groups = (tmp_path / "etc" / "group").read_text("utf-8").splitlines()
+    assert {line.partition(":")[0] for line in groups if line.endswith(":tourlatch")} == {"gpio", "dialout"}
+
+
+def test_ok__the_pins_belong_to_their_group() -> None:
+    """The rules give the pins to the group that the unit joins; each line is a comment or a whole rule."""
+    rules = [line for line in (FOLDER / "70-tourlatch.rules").read_text("utf-8").splitlines() if line and not line.startswith("#")]
+    assert rules == ['SUBSYSTEM=="gpio", KERNEL=="gpiochip[0-9]*", GROUP="gpio", MODE="0660"']
