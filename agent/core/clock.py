@@ -136,7 +136,7 @@ class Anchor:
     def held_until(self, tick_ns: int, drift_ppm: int) -> Interval:
         """The interval at a later tick of the same boot, wider by drift."""
         passed_ns = max(tick_ns - self.tick_ns, 0)
-        slack_ns = passed_ns * drift_ppm // 1_000_000
+        slack_ns = -(-passed_ns * drift_ppm // (1_000_000 - drift_ppm))
         earliest = self.interval.earliest_ms + (passed_ns - slack_ns) // 1_000_000
         latest = self.interval.latest_ms + -(-(passed_ns + slack_ns) // 1_000_000)
         return Interval(min(earliest, FAR_FUTURE_MS), min(latest, FAR_FUTURE_MS))

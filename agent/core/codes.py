@@ -128,6 +128,9 @@ def _open_payload(payload: bytes, kid: bytes) -> TourCode | Unread:
     try:
         claims = cbor2.loads(payload)
         appointment, prospect, community, doors, units = claims[_TOUR]
+        start, end = claims[_START], claims[_END]
+        if not (isinstance(doors, list) and isinstance(units, list) and isinstance(start, int) and isinstance(end, int)):
+            return Unread(Reason.UNREADABLE)
         code = TourCode(
             code_id=claims[_CODE_ID].hex(),
             appointment_id=_id_text(appointment),
@@ -135,7 +138,7 @@ def _open_payload(payload: bytes, kid: bytes) -> TourCode | Unread:
             community_id=_id_text(community),
             doors=tuple(doors),
             unit_names=tuple(units),
-            window=Window(claims[_START] * 1000, claims[_END] * 1000),
+            window=Window(start * 1000, end * 1000),
             key_id=kid.hex(),
         )
         is_canonical = _payload(code) == payload

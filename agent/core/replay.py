@@ -95,7 +95,8 @@ def backoff_s(attempts: int, policy: RetryPolicy, chance: float, retry_after_s: 
     """
     doublings = min(max(attempts - 1, 0), _MAX_DOUBLINGS)
     ceiling = min(policy.first_s * 2.0**doublings, policy.max_s)
-    floor = 0.0 if retry_after_s is None else min(max(retry_after_s, 0.0), policy.max_wait_s)
+    # in this order max() makes 0 of a Retry-After that is no number
+    floor = 0.0 if retry_after_s is None else min(max(0.0, retry_after_s), policy.max_wait_s)
     return floor + ceiling * chance
 
 

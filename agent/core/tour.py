@@ -16,6 +16,8 @@ MAX_NAME_CHARACTERS = 40
 MAX_ID_CHARACTERS = 40
 CODE_ID_BYTES = 6
 MAX_TOUR_MS = 24 * 3600 * 1000
+LATEST_TOUR_MS = 253_370_764_800_000
+"""The first instant of the year 9999: with any grace and in any zone, a time before it has a date."""
 
 _DOOR = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -32,11 +34,13 @@ class Window:
     end_ms: int
 
     def __post_init__(self) -> None:
-        """Refuse a window that ends before it begins or lasts longer than a day."""
+        """Refuse a window that ends before it begins, lasts longer than a day, or lies beyond the calendar."""
         if not 0 <= self.start_ms < self.end_ms:
             raise TourError("a tour must end after it starts")
         if self.end_ms - self.start_ms > MAX_TOUR_MS:
             raise TourError("a tour cannot last longer than 24 hours")
+        if self.end_ms > LATEST_TOUR_MS:
+            raise TourError("a tour must end before the year 9999")
 
 
 @dataclass(frozen=True, slots=True)
