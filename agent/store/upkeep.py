@@ -43,13 +43,18 @@ class Upkeep:
         self._gate = gate
         self._wal = Path(f"{path}-wal")
         self._wal_fd: int | None = None
+        self._is_sync_owed = False
         self._jobs: queue.Queue[_Job[object] | None] = queue.Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Have `work` done in a transaction; the future ends when it is on disk, or with `StoreError`."""
+        """Have `work` done in a transaction; the future ends when it is on disk, or with `StoreError`.
+
+        It is done although its caller no longer waits: the future cannot be cancelled.
+        """
         job = _Job(work, Future())
+        job.future.set_running_or_notify_cancel()
         try:
             self._jobs.put_nowait(job)  # type: ignore[arg-type]  # a queue of jobs of any result
         except queue.Full:
@@ -94,10 +99,12 @@ class Upkeep:
                     if self._conn.in_transaction:
                         self._conn.execute("ROLLBACK")
                     raise
-            if self._conn.total_changes != changes:
+            self._is_sync_owed |= self._conn.total_changes != changes
+            if self._is_sync_owed:
                 self._sync()
+                self._is_sync_owed = False
         except (sqlite3.Error, OSError) as error:
-            failure = StoreError(f"the store cannot be written: {error}")
+            failure = _failure(error)
             for job in jobs:
                 if not job.future.done():
                     job.future.set_exception(failure)
@@ -110,11 +117,13 @@ class Upkeep:
         self._conn.execute("SAVEPOINT job")
         try:
             done.append((job, job.work(self._conn)))
-        except Exception as error:  # noqa: BLE001 - a job's fault is its caller's to see
+        except Exception as error:
+            if not self._conn.in_transaction:
+                # SQLite has undone the whole transaction, as it may when the disk is full: all jobs have failed
+                raise sqlite3.OperationalError(str(error)) from error
             self._conn.execute("ROLLBACK TO job")
-            job.future.set_exception(error)
-        finally:
-            self._conn.execute("RELEASE job")
+            job.future.set_exception(_failure(error) if isinstance(error, sqlite3.Error) else error)
+        self._conn.execute("RELEASE job")
 
     def _sync(self) -> None:
         """Make the log durable; SQLite keeps the same log file for as long as a connection is open."""
@@ -129,6 +138,10 @@ class Upkeep:
         except (sqlite3.Error, OSError):
             # the log stays as it is and is tried again after the next batch; a disk that is at fault shows in the next write
             return
+
+
+def _failure(error: Exception) -> StoreError:
+    return StoreError(f"the store cannot be written: {error}")
 
 
 def last_seen_ms(conn: sqlite3.Connection) -> int:
@@ -156,10 +169,11 @@ def _apply(conn: sqlite3.Connection, entry: RosterEntry, now_ms: int) -> bool:
     news = (entry.standing.value, entry.code_id, entry.source_title)
     if known == news or (known and known[0] != Standing.CONFIRMED):
         return False
-    if conn.execute("SELECT 1 FROM dead_code WHERE code_id = ?", (entry.code_id,)).fetchone():
+    is_confirmed = entry.standing is Standing.CONFIRMED
+    if is_confirmed and conn.execute("SELECT 1 FROM dead_code WHERE code_id = ?", (entry.code_id,)).fetchone():
         return False
     if known and known[1] is not None and known[1] != entry.code_id:
-        if entry.code_id is None and entry.standing is Standing.CONFIRMED:
+        if entry.code_id is None and is_confirmed:
             return False
         conn.execute("INSERT OR IGNORE INTO dead_code (code_id, heard_ms) VALUES (?, ?)", (known[1], now_ms))
     conn.execute(
