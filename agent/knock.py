@@ -58,10 +58,13 @@ def visit_body(visit: Visit) -> dict[str, Any]:
     return body
 
 
-def outcome_of(answer: Answer) -> Outcome:
-    """What an answer to a visit means. Knock Visit API: 200 is success, anything else a failure with `errorMessage`."""
+def outcome_of(answer: Answer, key: str = "") -> Outcome:
+    """What an answer to a visit means. Knock Visit API: 200 is success, anything else a failure with `errorMessage`.
+
+    The key is taken out of words that repeat it.
+    """
     status, content = answer.status, _json_object(answer.body)
-    words = f"{status}: {_words(content)}"
+    words = f"{status}: {_words(content, key)}"
     if status == _OK:
         return _delivered(content)
     if status in _LATER:
@@ -96,10 +99,11 @@ def _json_object(body: bytes | None) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _words(content: dict[str, Any]) -> str:
+def _words(content: dict[str, Any], key: str = "") -> str:
     found = content.get("errorMessage") or content.get("message") or ""
     text = found if isinstance(found, str) else json.dumps(found)
-    return "".join(letter for letter in text if letter.isprintable())[:MAX_WORDS] or "no explanation"
+    printable = "".join(letter for letter in text if letter.isprintable())
+    return (printable.replace(key, "(the key)") if key else printable)[:MAX_WORDS] or "no explanation"
 
 
 def _retry_after_s(value: str | None) -> float | None:
@@ -111,6 +115,7 @@ class Knock:
     """One client for the process; `report` may run several times at once."""
 
     def __init__(self, settings: KnockSettings, prospect_key: str, version: str) -> None:
+        self._key = prospect_key
         self._total_s = settings.total_timeout_s
         self._max_bytes = settings.max_answer_kb * 1024
         headers = {**settings.extra_headers, settings.key_header: prospect_key}
@@ -138,7 +143,7 @@ class Knock:
             return TryAgain(f"no connection to Knock ({type(error).__name__})")
         except (httpx.HTTPError, TimeoutError) as error:
             return Unknown(f"the answer was lost ({type(error).__name__})")
-        return outcome_of(answer)
+        return outcome_of(answer, self._key)
 
     async def close(self) -> None:
         """Close the connections."""
