@@ -71,12 +71,12 @@ def test_ok__the_exposure_is_two_or_less(installed: Path) -> None:
 
 
 def test_ok__each_setting_has_its_reason_above_it() -> None:
-    """A setting follows a comment, or a setting of the same name or family that does."""
+    """A setting follows a comment, or another of its family, such as RuntimeDirectoryMode= after RuntimeDirectory=."""
     above = ""
     for line in UNIT.read_text("utf-8").splitlines():
-        key = line.partition("=")[0]
+        key, family = line.partition("=")[0], above.partition("=")[0]
         if line and not line.startswith(("#", "[")) and key not in ("Description", "Documentation", "WantedBy"):
-            assert above.startswith("# ") or above.partition("=")[0] == key, line
+            assert above.startswith("# ") or (family and key.startswith(family)), line
         above = line
 
 
