@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up: a virtual environment in .venv from the hash-locked list in .lock/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint fix lock clean
+.PHONY: help demo test lint fix bench lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -49,6 +49,9 @@ lint: $(DEV) ## ruff, mypy strict, import-linter, deptry
 fix: $(DEV) ## Format, and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench: $(RUN) ## From scan to relay, beside a floor
+	@$(BIN)/python tests/bench/scan.py
 
 lock: ## Renew .lock/ (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group build pyproject.toml -o .lock/run.txt
