@@ -36,9 +36,15 @@ def _word(value: object) -> str:
     return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
+def _is_journal() -> bool:
+    """Whether stderr is the very stream that systemd named; its variable is inherited by shells and redirected programs, too."""
+    stderr = os.fstat(2)
+    return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
+
+
 def set_up() -> None:
     """Send all records of at least INFO to stderr; libraries' chatter from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines(with_priority="JOURNAL_STREAM" in os.environ))
+    handler.setFormatter(_Lines(with_priority=_is_journal()))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("tourlatch").setLevel(logging.INFO)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def stream(path: Path, request: dict[str, Any], timeout_s: float | None = None) 
     """The running agent's answers, one a line, until it stops; raises like `ask`."""
     with _connected(path, timeout_s) as connection, connection.makefile("rb") as lines:
         try:
-            connection.sendall(encode(request))
+            with suppress(BrokenPipeError, ConnectionResetError):  # who is turned away is told so before anything is asked
+                connection.sendall(encode(request))
             for line in lines:
                 answer = decode(line)
                 if answer.get("ok") is False:

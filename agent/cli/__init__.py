@@ -66,3 +66,8 @@ def main() -> None:
         for sentence in str(error).splitlines():
             click.echo(f"tourlatch: {sentence}", err=True)
         sys.exit(1)
+    except OSError as error:
+        # a folder that is closed to this user, a name that no file can have
+        place = "" if error.filename is None else f"{error.filename}: "
+        click.echo(f"tourlatch: {place}{error.strerror or error}", err=True)
+        sys.exit(1)

@@ -14,7 +14,7 @@ import click
 from agent import credentials
 from agent.cli.options import DEFAULT_KEYS, config_option, json_option, print_json
 from agent.core import codes, signature
-from agent.core.clock import Interval, for_people, from_iso, to_iso
+from agent.core.clock import FAR_FUTURE_MS, Interval, for_people, from_iso, to_iso
 from agent.core.decide import Denied, Facts, decide
 from agent.core.reasons import EXPLANATIONS, Circumstance, for_operator, for_prospect
 from agent.core.tour import CODE_ID_BYTES, RosterEntry, Standing, TourCode, TourError, Window
@@ -26,6 +26,10 @@ keys_option = click.option(
 )
 
 
+_LATEST_MS = FAR_FUTURE_MS - 366 * 86_400_000
+"""A time before this has a date in every zone, and so has the end of any grace after it."""
+
+
 class _Instant(click.ParamType[int]):
     name = "time"
 
@@ -34,9 +38,12 @@ class _Instant(click.ParamType[int]):
         if isinstance(value, int):
             return value
         try:
-            return from_iso(value)
+            instant_ms = from_iso(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if not 0 <= instant_ms < _LATEST_MS:
+            self.fail(f"{value!r} is too far from the present", param, ctx)
+        return instant_ms
 
 
 @click.group()
@@ -176,8 +183,8 @@ def _claims(found: TourCode) -> dict[str, Any]:
 
 def _text(text: str) -> bytes:
     """The code as a reader would hand it over; only the line's end is taken off."""
-    raw = sys.stdin.read() if text == "-" else text
-    return raw.rstrip("\r\n").encode("utf-8", "surrogateescape")
+    raw = sys.stdin.buffer.read() if text == "-" else text.encode("utf-8", "surrogateescape")
+    return raw.rstrip(b"\r\n")
 
 
 def _write(path: Path, data: bytes) -> None:

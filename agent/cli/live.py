@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from agent.cli.options import config_option, json_option, print_json
 from agent.core.clock import for_people
 from agent.errors import AgentAbsentError
 from agent.settings import AgentSettings
+from drivers.base import DriverError
 
 _RECORDED = "SELECT * FROM (SELECT * FROM journal ORDER BY seq DESC LIMIT :last) ORDER BY seq"
 
@@ -66,9 +68,10 @@ def events(config_path: Path, follow: bool, last: int) -> None:
             row["detail"] = json.loads(row["detail"])
             print_json({name: value for name, value in row.items() if value is not None})
         return
-    for event in protocol.stream(settings.control.socket, {"do": "events"}):
-        event.pop("ok", None)
-        print_json(event)
+    with suppress(KeyboardInterrupt):  # Ctrl-C is how following ends
+        for event in protocol.stream(settings.control.socket, {"do": "events"}):
+            event.pop("ok", None)
+            print_json(event)
 
 
 @click.command()
@@ -83,7 +86,9 @@ def unlock(config_path: Path, door: str, reason: str, as_json: bool) -> None:
     if as_json:
         print_json({"unlocked": door})
         return
-    click.echo(f"{door} is unlocked for {next(d.pulse_s for d in settings.door if d.name == door)} s.")
+    # the agent may have been started with another file than this one
+    lasts = [f" for {known.pulse_s} s" for known in settings.door if known.name == door]
+    click.echo(f"{door} is unlocked{''.join(lasts)}.")
 
 
 @click.command()
@@ -95,10 +100,23 @@ def lock(config_path: Path, as_json: bool) -> None:
     try:
         doors = protocol.ask(settings.control.socket, {"do": "lock"})["doors"]
     except AgentAbsentError:
-        from agent.daemon.build import lock_all
-
-        doors = lock_all(settings)
+        doors = _locked_from_here(settings)
     if as_json:
         print_json({"locked": doors})
         return
     click.echo(f"Locked: {', '.join(doors)}.")
+
+
+def _locked_from_here(settings: AgentSettings) -> list[str]:
+    """Every door that can be locked is, whatever is wrong with another one."""
+    from agent.daemon.build import lock_all
+
+    doors, faults = [], []
+    for door in settings.door:
+        try:
+            doors += lock_all(settings.model_copy(update={"door": (door,)}))
+        except DriverError as error:
+            faults.append(str(error))
+    if faults:
+        raise DriverError("\n".join(faults))
+    return doors

@@ -17,7 +17,7 @@ import click
 from agent import config, protocol
 from agent.cli.options import config_option, json_option, print_json
 from agent.core.clock import Interval, for_people, to_iso
-from agent.errors import AgentAbsentError
+from agent.errors import AgentAbsentError, StoreError
 from agent.settings import AgentSettings
 from agent.store import files
 from agent.store import outbox as queue
@@ -85,7 +85,7 @@ def drop(config_path: Path, visit_ids: tuple[str, ...], yes: bool, as_json: bool
     """Never send the visits VISIT_IDS. Knock will not hear of them; the journal keeps them, and who dropped them."""
     settings = config.load(config_path)
     if not yes:
-        click.confirm(f"Drop {len(visit_ids)} visit(s) for good?", abort=True)
+        click.confirm(f"Drop {len(visit_ids)} visit(s) for good?", abort=True, err=True)
     named, user = list(visit_ids), getpass.getuser()
     found = _change(settings, {"do": "outbox_drop", "visit_ids": named}, lambda conn, now: {"dropped": queue.drop(conn, named, now, user)})
     if as_json:
@@ -102,8 +102,9 @@ def drop(config_path: Path, visit_ids: tuple[str, ...], yes: bool, as_json: bool
 @click.argument("file", type=click.File("w", encoding="utf-8"), default="-")
 def export(config_path: Path, file: Any) -> None:  # noqa: ANN401 - click's text stream
     """Write the queue to FILE, one JSON object a line."""
-    for row in _read(config.load(config_path), _OUTBOX):
-        file.write(json.dumps(row) + "\n")
+    # in one piece: an empty queue must empty an older file, too
+    lines = [json.dumps(row) + "\n" for row in _read(config.load(config_path), _OUTBOX)]
+    file.write("".join(lines))
 
 
 def _read(settings: AgentSettings, sql: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -131,6 +132,8 @@ def _change(
             try:
                 with transaction(conn):
                     return work(conn, Moment(now_ms, Interval(0, now_ms)))
+            except sqlite3.Error as error:
+                raise StoreError(f"the store {path} cannot be written: {error}") from error
             finally:
                 conn.close()
 

@@ -82,11 +82,14 @@ class Control:
         self._conversations.add(conversation)
         try:
             await self._converse(reader, writer)
-        except (OSError, TimeoutError, asyncio.CancelledError):
-            pass  # the peer left or does not read, or the agent stops
+        except (OSError, TimeoutError):
+            writer.transport.abort()  # the peer left or does not read: nothing is kept for it
+        except asyncio.CancelledError:
+            pass  # the agent stops
         finally:
             self._conversations.discard(conversation)
             writer.close()
+            asyncio.get_running_loop().call_later(SLOW_PEER_S, writer.transport.abort)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = _peer_uid(writer)
@@ -111,7 +114,7 @@ class Control:
                 await _send(writer, _error("a request is one JSON object on one line"))
                 continue
             if request.get("do") == "events":
-                await self._tell_events(writer)
+                await self._tell_events(reader, writer)
                 return
             await _send(writer, await self._answer(request, user))
 
@@ -125,13 +128,23 @@ class Control:
         except (AgentError, DriverError, ValueError, RuntimeError) as error:
             return _error(str(error))
 
-    async def _tell_events(self, writer: asyncio.StreamWriter) -> None:
+    async def _tell_events(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Until the peer leaves, which may be long before the next event."""
         listener = self._events.listen()
-        try:
+
+        async def tell() -> None:
             await _send(writer, {"ok": True, "event": "listening"})
             while (event := await listener.get()) is not None:
                 await _send(writer, event)
+
+        telling, leaving = asyncio.create_task(tell()), asyncio.create_task(_until_gone(reader))
+        try:
+            await asyncio.wait({telling, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if telling.done():
+                telling.result()
         finally:
+            telling.cancel()
+            leaving.cancel()
             self._events.forget(listener)
 
 
@@ -139,6 +152,13 @@ async def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
     writer.write(encode(message))
     async with asyncio.timeout(SLOW_PEER_S):
         await writer.drain()
+
+
+async def _until_gone(reader: asyncio.StreamReader) -> None:
+    """Throw away what a listener says, until it hangs up."""
+    with suppress(OSError):
+        while await reader.read(MAX_LINE_BYTES):
+            pass
 
 
 def _peer_uid(writer: asyncio.StreamWriter) -> int:

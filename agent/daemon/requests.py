@@ -18,8 +18,10 @@ from agent.daemon.sender import Sender
 from agent.settings import AgentSettings
 from agent.store import outbox, upkeep
 from agent.store.journal import Moment, Note, write_note
+from drivers.base import DriverError
 
 MAX_REASON = 200
+MAX_TEXT = 200
 MAX_IDS = 10_000
 
 
@@ -88,16 +90,23 @@ class Requests:
             raise ValueError(f"there is no door {name!r}; there are: {', '.join(self._parts.doors)}")
         if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
             raise ValueError(f"an unlock needs a reason of 1 to {MAX_REASON} characters")
-        await asyncio.wrap_future(self._doorman.unlock(StaffUnlock(name, user, reason)))
+        # shielded: the doorman finishes what it began, though the one who asked is gone
+        await asyncio.shield(asyncio.wrap_future(self._doorman.unlock(StaffUnlock(name, user, reason))))
         self._events.publish("unlocked", door=name, user=user)
         return {"door": name}
 
     async def _lock(self, _request: dict[str, Any], user: str) -> dict[str, Any]:
+        faults = []
         for door in self._parts.doors.values():
-            door.lock()
+            try:
+                door.lock()
+            except DriverError as error:  # the other doors must be locked too
+                faults.append(str(error))
         self._events.publish("locked_by_staff", user=user)
         note = Note(self._moment(), "lock", detail={"user": user})
         self._parts.upkeep.submit(lambda conn: write_note(conn, note))
+        if faults:
+            raise DriverError(" ".join(faults))
         return {"doors": list(self._parts.doors)}
 
     async def _roster(self, request: dict[str, Any], _user: str) -> dict[str, Any]:
@@ -150,9 +159,15 @@ def _texts(request: dict[str, Any], name: str) -> list[str]:
     return values
 
 
+def _is_short_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
+
+
 def _entry(item: object) -> RosterEntry:
-    if not isinstance(item, dict) or not all(value is None or isinstance(value, str) for value in item.values()):
-        raise ValueError("a roster entry is an object of texts")
+    if not isinstance(item, dict) or not all(value is None or _is_short_text(value) for value in item.values()):
+        raise ValueError(f"a roster entry is an object of texts of at most {MAX_TEXT} visible characters")
+    if item.get("appointment_id") is None:
+        raise ValueError("a roster entry needs 'appointment_id'")
     try:
         return RosterEntry(item["appointment_id"], Standing(item["standing"]), item.get("code_id"), item.get("source_title"))
     except KeyError as error:
