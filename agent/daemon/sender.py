@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Protocol, TypeVar
@@ -70,6 +69,10 @@ class Sender:
         self._events = events
         self._wake = asyncio.Event()
         self._sending: dict[asyncio.Task[Outcome], outbox.Parcel] = {}
+        self._unmarked: set[str] = set()
+        """The visits that left, until what became of them is written."""
+        self._is_unsure = False
+        """Whether a claim may have been written although the store said that it failed."""
         self._failures = 0
         self._was_down = False
         self._paused_until_s = 0.0
@@ -98,6 +101,7 @@ class Sender:
                     parcels, next_due_ms = await self._mark_and_claim(finished)
                 except StoreError as error:
                     # what Knock answered is kept until it can be written: a lost mark would send the visit again
+                    self._is_unsure = True
                     self._events.publish("store_failed", error=str(error))
                     await asyncio.sleep(STORE_RETRY_S)
                     continue
@@ -105,6 +109,7 @@ class Sender:
                 if parcels and reporter is None:
                     reporter = await self._connect()
                 if reporter is not None:
+                    self._unmarked |= {parcel.visit.visit_id for parcel in parcels}
                     for parcel in parcels:
                         self._sending[asyncio.create_task(reporter.report(parcel.visit), name=f"visit {parcel.visit.visit_id}")] = parcel
                 finished = await self._wait(next_due_ms)
@@ -119,17 +124,22 @@ class Sender:
         limit = (1 if is_down else self._at_once) - len(self._sending)
         is_paused = time.monotonic() < self._paused_until_s
         busy = {parcel.visit.prospect_id for parcel in self._sending.values()}
+        unmarked = set(self._unmarked) if self._is_unsure else None
 
         def work(conn: Connection) -> tuple[list[outbox.Parcel], int | None]:
             for one in finished:
                 _write_outcome(conn, one, moment)
+            if unmarked is not None:
+                outbox.give_back(conn, unmarked)
             if is_recovery:
                 outbox.link_is_up(conn, moment.at_ms)
             parcels = [] if is_paused or limit <= 0 else outbox.claim(conn, moment.at_ms, busy, limit)
             return parcels, outbox.next_due_ms(conn)
 
         result = await self._write(work)
+        self._is_unsure = False
         for one in finished:
+            self._unmarked.discard(one.parcel.visit.visit_id)
             self._tell(one)
         if is_down != self._was_down:
             self._was_down = is_down
@@ -147,7 +157,7 @@ class Sender:
         finished = []
         for task, parcel in done:
             del self._sending[task]
-            outcome = task.result()
+            outcome = _outcome(task)
             self._judge_link(outcome)
             finished.append(self._settled(parcel, outcome))
         return finished
@@ -155,7 +165,8 @@ class Sender:
     def _sleep_s(self, next_due_ms: int | None) -> float:
         if next_due_ms is None or len(self._sending) >= (1 if self._failures else self._at_once):
             return LONGEST_SLEEP_S
-        due_s = (next_due_ms - self._moment().at_ms) / 1000
+        ahead_ms = next_due_ms - self._moment().at_ms
+        due_s = ahead_ms / 1000 if ahead_ms <= outbox.FAR_MS else 0.0
         # a row that is due but whose prospect is busy must not spin: an answer wakes us anyway
         least_s = 1.0 if self._sending else 0.02
         return min(max(due_s, self._paused_until_s - time.monotonic(), least_s), LONGEST_SLEEP_S)
@@ -190,15 +201,22 @@ class Sender:
         return await asyncio.wrap_future(self._upkeep.submit(work))
 
     async def _let_go(self, reporter: Reporter | None) -> None:
-        """Requests under way are left: their rows say that they were being sent."""
+        """Requests under way are left: their rows say that they were being sent. What was claimed and never left is due again."""
+        unmarked = set(self._unmarked)
+        self._upkeep.submit(lambda conn: outbox.give_back(conn, unmarked))
         for task in self._sending:
             task.cancel()
-        for task in list(self._sending):
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._sending, return_exceptions=True)
         self._sending.clear()
+        self._unmarked.clear()
         if reporter is not None:
             await reporter.close()
+
+
+def _outcome(task: asyncio.Task[Outcome]) -> Outcome:
+    """What a reporter said; one that raised is at fault itself, and Knock may have the visit."""
+    error = asyncio.CancelledError() if task.cancelled() else task.exception()
+    return task.result() if error is None else Unknown(f"the report failed ({type(error).__name__})")
 
 
 def _write_outcome(conn: Connection, one: _Finished, moment: Moment) -> None:

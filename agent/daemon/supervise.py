@@ -24,6 +24,10 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], on_death: Cal
         try:
             await run()
             error: BaseException = RuntimeError(f"{name} ended by itself")
+        except asyncio.CancelledError as stray:
+            if (this := asyncio.current_task()) is None or this.cancelling():
+                raise
+            error = stray
         except Exception as raised:  # noqa: BLE001 - whatever killed it, it is started again and the death is journaled
             error = raised
         deaths = 1 if time.monotonic() - started_s > _STEADY_S else deaths + 1

@@ -87,6 +87,13 @@ def recover(conn: sqlite3.Connection, policy: InDoubt, now_ms: int) -> int:
     ).rowcount
 
 
+def give_back(conn: sqlite3.Connection, on_the_way: Collection[str]) -> int:
+    """What says that it is being sent and is not on the way was claimed and never left, so it is due; returns how many."""
+    claimed = [row for row in conn.execute("SELECT visit_id FROM outbox WHERE state = 'sending'") if row[0] not in on_the_way]
+    conn.executemany("UPDATE outbox SET state = 'due' WHERE visit_id = ?", claimed)
+    return len(claimed)
+
+
 def retry(conn: sqlite3.Connection, visit_ids: Collection[str] | None, now_ms: int) -> int:
     """A person's hand: the named rows, or all that wait for one (None), are due now; returns how many."""
     if visit_ids is None:

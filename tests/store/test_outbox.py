@@ -139,6 +139,16 @@ def test_ok__what_was_being_sent_at_a_crash_is_in_doubt(conn: sqlite3.Connection
     assert outbox.recover(conn, policy, T0_MS + 2) == 0
 
 
+def test_ok__what_was_claimed_and_never_left_is_given_back(conn: sqlite3.Connection) -> None:
+    """It is due as it was, without a doubt or an attempt; what is on the way stays so, and nothing else moves."""
+    never_left, on_the_way = put(conn, 1, RowState.SENDING), put(conn, 2, RowState.SENDING)
+    others = [put(conn, 3, RowState.DUE), put(conn, 4, RowState.IN_DOUBT), put(conn, 5, RowState.DEAD)]
+    before = rows(conn)
+    assert outbox.give_back(conn, {on_the_way, others[2], "unknown"}) == 1
+    assert rows(conn) == {**{one: before[one] for one in [*others, on_the_way]}, never_left: ("due", *before[never_left][1:])}
+    assert outbox.give_back(conn, {on_the_way}) == 0
+
+
 def test_ok__a_person_retries_all_that_waits_for_one_or_the_named(conn: sqlite3.Connection) -> None:
     """Without names: doubts and dead letters; with names: those, due ones too; what is being sent is left alone."""
     ids = {state: put(conn, number, state) for number, state in enumerate(RowState)}
@@ -196,6 +206,7 @@ def test_ok__the_senders_queries_are_steps_into_an_index(conn: sqlite3.Connectio
     outbox.next_due_ms(conn)
     outbox.link_is_up(conn, T0_MS)
     outbox.recover(conn, InDoubt.RETRY, T0_MS)
+    outbox.give_back(conn, ())
     outbox.mark(conn, "v", Mark(RowState.DUE, 1, 0, 0, ""))
     outbox.deliver(conn, "v", "1", T0_MS)
     outbox.drop(conn, ["v"], moment(), "maria")
