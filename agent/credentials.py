@@ -46,7 +46,7 @@ def read_secret(name: str) -> str:
 
 def _read_private(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:  # noqa: PTH123 - a pipe must not hold the start up
             mode = os.fstat(file.fileno()).st_mode
             data = file.read(MAX_SECRET_BYTES + 1)
     except OSError as error:
@@ -76,7 +76,11 @@ def list_keys(folder: Path) -> list[KeyFile]:
         raise ConfigError(
             f"the folder of keys {folder} does not exist: make a key with `tourlatch keys new`, or copy the desk's public ones there"
         )
-    return [_read_public(path) for path in sorted(folder.glob(f"*{PUBLIC_SUFFIX}"))]
+    try:
+        found = sorted(path for path in folder.iterdir() if path.name.endswith(PUBLIC_SUFFIX))
+    except OSError as error:
+        raise ConfigError(f"the folder of keys {folder} cannot be read: {error.strerror}") from error
+    return [_read_public(path) for path in found]
 
 
 def _read_public(path: Path) -> KeyFile:

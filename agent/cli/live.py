@@ -14,7 +14,6 @@ from agent.cli.options import config_option, json_option, print_json
 from agent.core.clock import for_people
 from agent.errors import AgentAbsentError
 from agent.settings import AgentSettings
-from drivers.base import DriverError
 
 _RECORDED = "SELECT * FROM (SELECT * FROM journal ORDER BY seq DESC LIMIT :last) ORDER BY seq"
 
@@ -100,23 +99,10 @@ def lock(config_path: Path, as_json: bool) -> None:
     try:
         doors = protocol.ask(settings.control.socket, {"do": "lock"})["doors"]
     except AgentAbsentError:
-        doors = _locked_from_here(settings)
+        from agent.daemon.build import lock_all
+
+        doors = lock_all(settings)
     if as_json:
         print_json({"locked": doors})
         return
     click.echo(f"Locked: {', '.join(doors)}.")
-
-
-def _locked_from_here(settings: AgentSettings) -> list[str]:
-    """Every door that can be locked is, whatever is wrong with another one."""
-    from agent.daemon.build import lock_all
-
-    doors, faults = [], []
-    for door in settings.door:
-        try:
-            doors += lock_all(settings.model_copy(update={"door": (door,)}))
-        except DriverError as error:
-            faults.append(str(error))
-    if faults:
-        raise DriverError("\n".join(faults))
-    return doors

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+import os
+import pwd
 import sqlite3
 import sys
 import time
@@ -86,7 +87,7 @@ def drop(config_path: Path, visit_ids: tuple[str, ...], yes: bool, as_json: bool
     settings = config.load(config_path)
     if not yes:
         click.confirm(f"Drop {len(visit_ids)} visit(s) for good?", abort=True, err=True)
-    named, user = list(visit_ids), getpass.getuser()
+    named, user = list(visit_ids), _user()
     found = _change(settings, {"do": "outbox_drop", "visit_ids": named}, lambda conn, now: {"dropped": queue.drop(conn, named, now, user)})
     if as_json:
         print_json({"dropped": found["dropped"]})
@@ -113,6 +114,14 @@ def _read(settings: AgentSettings, sql: str, parameters: dict[str, Any] | None =
         row["unit_names"] = json.loads(row["unit_names"])
         row["visit_time"] = to_iso(row["visit_ms"])
     return rows
+
+
+def _user() -> str:
+    """Who asks, by the kernel's word and not the environment's."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _change(

@@ -1,6 +1,6 @@
 """Tour codes: a CWT (RFC 8392) in an untagged COSE_Sign1 (RFC 9052), base45, behind a short prefix. The only importer of cbor2.
 
-Text     `TL1:` base45 `.` - all of QR's alphanumeric mode; the last dot guards a base45 text that ends in a space.
+Text     `TL1:` base45 `.` - all of QR's alphanumeric mode; the last dot tells a whole text from one that was cut short.
 Bytes    84 | 49 a2 01 27 04 44 <key id> | a0 | <payload as byte string> | 58 40 <signature>
          that is [protected {alg: EdDSA, kid}, {}, payload, signature]; external_aad is `tourlatch/1`.
 Payload  {4: end, 5: start, 7: code id, -65537: [appointment, prospect, community, [doors], [units]]}, times in seconds;

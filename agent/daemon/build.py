@@ -22,7 +22,7 @@ from agent.store import files, upkeep
 from agent.store.journal import Journal
 from agent.timekeeping import DoorClock, kernel_reading
 from drivers import registry
-from drivers.base import Line, Pulse, Reader
+from drivers.base import DriverError, Line, Pulse, Reader
 from drivers.relay import PulsedRelay
 
 STORE_CLOSE_S = 0.7
@@ -59,13 +59,22 @@ def line_of(door: DoorSettings, work_dir: Path) -> Line:
 
 
 def lock_all(settings: AgentSettings) -> list[str]:
-    """Drive every relay locked and give it back, with no agent running; returns the doors. Raises `DriverError`."""
+    """Drive every relay locked and give it back, with no agent running; returns the doors.
+
+    Every door that can be locked is, whatever is wrong with another one. Raises `DriverError` with all that was wrong.
+    """
+    faults = []
     for door in settings.door:
-        line = line_of(door, settings.control.socket.parent)
         try:
-            line.drive(released=False)
-        finally:
-            line.close()
+            line = line_of(door, settings.control.socket.parent)
+            try:
+                line.drive(released=False)
+            finally:
+                line.close()
+        except DriverError as error:
+            faults.append(str(error))
+    if faults:
+        raise DriverError("\n".join(faults))
     return [door.name for door in settings.door]
 
 
