@@ -95,6 +95,8 @@ make_venv() {
   release=$HOME_DIR/releases/$(date -u +%Y%m%dT%H%M%SZ)
   say "Installing into $release ..."
   do_it mkdir -p "$HOME_DIR/releases"
+  # Fails for a release that is there: it may be in use, and below a failure takes its folder away.
+  do_it mkdir "$release"
   if [ -z "$dry_run" ]; then trap 'rm -rf "$release"' EXIT; fi
   if has_lgpio_wheel; then do_it "$PYTHON" -m venv "$release"; else do_it "$PYTHON" -m venv --system-site-packages "$release"; fi
   pip="$release/bin/python -I -m pip --disable-pip-version-check --no-input -q install"
