@@ -37,8 +37,9 @@ def read_secret(name: str) -> str:
     try:
         data = _read_private(path)
         text = data.decode("ascii").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"the secret in {path} is not plain text") from error
+    except UnicodeDecodeError:
+        # not `from` it: that error holds the secret
+        raise ConfigError(f"the secret in {path} is not plain text") from None
     if not text or not text.isprintable():
         raise ConfigError(f"the secret in {path} must be one line of visible characters")
     return text

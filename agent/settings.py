@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pwd
 from ipaddress import ip_address
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -290,7 +291,10 @@ class AgentSettings(_Part):
         _refuse_twice("the door name", [door.name for door in self.door])
         _refuse_twice("the reader name", [reader.name for door in self.door for reader in door.reader])
         _refuse_twice("the port", [str(reader.port) for door in self.door for reader in door.reader])
-        _refuse_twice("the pin", [f"{door.relay.chip}/{door.relay.pin}" for door in self.door if isinstance(door.relay, GpioRelay)])
+        gpio = [door.relay for door in self.door if isinstance(door.relay, GpioRelay)]
+        for one, other in combinations(gpio, 2):
+            if one.pin == other.pin and (one.chip == other.chip or None in (one.chip, other.chip)):
+                raise ValueError(f"the pin {one.pin} is used twice")
         _refuse_twice("the played relay", [str(door.relay.path) for door in self.door if isinstance(door.relay, PlayedRelay)])
         return self
 

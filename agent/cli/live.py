@@ -99,7 +99,7 @@ def lock(config_path: Path, as_json: bool) -> None:
     try:
         doors = protocol.ask(settings.control.socket, {"do": "lock"})["doors"]
     except AgentAbsentError:
-        from agent.daemon.build import lock_all
+        from agent.daemon.lines import lock_all
 
         doors = lock_all(settings)
     if as_json:

@@ -6,5 +6,6 @@
 - `supervise`  restarts a component that died
 - `events`     what happens, told to logs and listeners
 - `control`    the unix socket
+- `lines`      the relays' lines, locked without an agent
 - `build`      makes all of it, `run` starts and stops it
 """

@@ -16,6 +16,7 @@ from pathlib import Path
 from agent.core import codes
 from agent.credentials import list_keys, read_secret
 from agent.daemon.door import Door
+from agent.daemon.lines import line_of
 from agent.errors import ConfigError
 from agent.settings import AgentSettings, DoorSettings, SerialReader
 from agent.store import files, upkeep
@@ -48,34 +49,6 @@ class Parts:
     journal: Journal
     upkeep: upkeep.Upkeep
     clock: DoorClock
-
-
-def line_of(door: DoorSettings, work_dir: Path) -> Line:
-    """The line of a door's relay; raises `DriverError` naming what is missing."""
-    options = door.relay.model_dump(exclude={"driver"}, mode="json")
-    if door.relay.driver == "gpio":
-        options["work_dir"] = str(work_dir)
-    return registry.line(door.relay.driver, options)
-
-
-def lock_all(settings: AgentSettings) -> list[str]:
-    """Drive every relay locked and give it back, with no agent running; returns the doors.
-
-    Every door that can be locked is, whatever is wrong with another one. Raises `DriverError` with all that was wrong.
-    """
-    faults = []
-    for door in settings.door:
-        try:
-            line = line_of(door, settings.control.socket.parent)
-            try:
-                line.drive(released=False)
-            finally:
-                line.close()
-        except DriverError as error:
-            faults.append(str(error))
-    if faults:
-        raise DriverError("\n".join(faults))
-    return [door.name for door in settings.door]
 
 
 def build(

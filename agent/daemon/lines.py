@@ -1,0 +1,40 @@
+"""The relays' lines, and locking them with no agent running.
+
+Rule: nothing heavy is imported here, since `tourlatch lock` runs from `ExecStopPost` while a lock may still be released.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.settings import AgentSettings, DoorSettings
+from drivers import registry
+from drivers.base import DriverError, Line
+
+
+def line_of(door: DoorSettings, work_dir: Path) -> Line:
+    """The line of a door's relay; raises `DriverError` naming what is missing."""
+    options = door.relay.model_dump(exclude={"driver"}, mode="json")
+    if door.relay.driver == "gpio":
+        options["work_dir"] = str(work_dir)
+    return registry.line(door.relay.driver, options)
+
+
+def lock_all(settings: AgentSettings) -> list[str]:
+    """Drive every relay locked and give it back, with no agent running; returns the doors.
+
+    Every door that can be locked is, whatever is wrong with another one. Raises `DriverError` with all that was wrong.
+    """
+    faults = []
+    for door in settings.door:
+        try:
+            line = line_of(door, settings.control.socket.parent)
+            try:
+                line.drive(released=False)
+            finally:
+                line.close()
+        except DriverError as error:
+            faults.append(str(error))
+    if faults:
+        raise DriverError("\n".join(faults))
+    return [door.name for door in settings.door]
