@@ -69,6 +69,15 @@ def test_denied__every_second_spelling(text: bytes) -> None:
     assert encode(data).encode() == text
 
 
+def test_denied__every_foreign_letter_in_every_place() -> None:
+    """None of the 211 bytes that are no letters is read for one, in no place of a group of three or of two."""
+    for foreign in set(range(256)) - set(ALPHABET):
+        for group in (b"000", b"00", b"00000"):
+            for place in range(len(group)):
+                with pytest.raises(Base45Error, match="not base45"):
+                    decode(group[:place] + bytes((foreign,)) + group[place + 1 :])
+
+
 def test_denied__every_other_group_of_two_letters() -> None:
     """Of the 65,536 pairs of bytes that could be a last group exactly 256 are read."""
     read = set()
