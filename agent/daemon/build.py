@@ -23,7 +23,7 @@ from agent.store import files, upkeep
 from agent.store.journal import Journal
 from agent.timekeeping import DoorClock, kernel_reading
 from drivers import registry
-from drivers.base import DriverError, Line, Pulse, Reader
+from drivers.base import Pulse, Reader
 from drivers.relay import PulsedRelay
 
 STORE_CLOSE_S = 0.7
