@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up: a virtual environment in .venv from the hash-locked list in .lock/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fix bench lock clean
+.PHONY: help demo test lint fix bench lab lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -52,6 +52,9 @@ fix: $(DEV) ## Format, and mend what ruff can mend
 
 bench: $(RUN) ## From scan to relay, beside a floor
 	@$(BIN)/python tests/bench/scan.py
+
+lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about five minutes)
+	@bash tests/lab/lab.sh
 
 lock: ## Renew .lock/ (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group build pyproject.toml -o .lock/run.txt
