@@ -74,7 +74,7 @@ class ClockSettings(_Part):
     """The table `[clock]`."""
 
     trust: Trust = Trust.NTP
-    """`ntp`: the clock counts while the kernel says that it is synchronised. `system`: it always counts (battery-backed clock)."""
+    """`ntp`: the clock counts while the kernel calls it synchronised. `system`: without NTP, too (battery-backed clock)."""
     system_error_s: Annotated[int, Field(strict=True, ge=0, le=3600)] = 2
     """With `system`: how far the clock may be off, either way."""
     drift_ppm: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 200

@@ -84,19 +84,19 @@ class Trust(enum.StrEnum):
     NTP = "ntp"
     """The system clock, for as long as the kernel says that it is synchronised; then what was known, growing with drift."""
     SYSTEM = "system"
-    """The system clock always: for a board with a battery-backed clock, and for a laptop."""
+    """The system clock also without NTP: for a board with a battery-backed clock, and for a laptop."""
 
 
 class ClockState(enum.StrEnum):
     """How the present interval came about."""
 
     TRUSTED = "trusted"
-    """The configuration trusts the system clock."""
+    """The configuration trusts the system clock, and it contradicts nothing."""
     SYNCHRONISED = "synchronised"
     HOLDING = "holding"
     """Not synchronised now, but it was since power-on: the interval grows with drift."""
     LOST = "lost"
-    """Not synchronised since power-on: only the earliest is known."""
+    """No clock can be trusted since power-on: only the earliest is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +144,14 @@ class Anchor:
 
 def reckon(reading: Reading, anchor: Anchor, rules: ClockRules) -> tuple[Interval, ClockState]:
     """All that now can be, and why; the caller keeps an interval that came from NTP as its next anchor."""
-    if rules.trust is Trust.SYSTEM:
-        return _around(reading.wall_ms, rules.system_error_ms), ClockState.TRUSTED
     if reading.is_synchronised:
         return _around(reading.wall_ms, reading.error_ms), ClockState.SYNCHRONISED
     held = anchor.held_until(reading.tick_ns, rules.drift_ppm)
+    if rules.trust is Trust.SYSTEM:
+        told = _around(reading.wall_ms, rules.system_error_ms)
+        # a system clock that says less than what was surely reached is wrong: an empty battery, or somebody set it back
+        if told.latest_ms >= held.earliest_ms:
+            return Interval(max(told.earliest_ms, held.earliest_ms), told.latest_ms), ClockState.TRUSTED
     return held, ClockState.LOST if held.is_open_ended else ClockState.HOLDING
 
 

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LockoutRules:
-    """`guesses` wrong ones within `within_s` seconds lock a reader out for `lock_s`, doubled each time in a row up to `max_lock_s`."""
+    """`guesses` wrong ones within `within_s` seconds lock a reader out for `lock_s`, doubled each time in a row up to `max_lock_s`.
+
+    A row ends with a genuine code, or when no lockout was on for `max_lock_s`.
+    """
 
     guesses: int
     within_s: int
@@ -35,11 +38,12 @@ class Lockout:
         """The record after a wrong guess; guesses during a lockout neither count nor lengthen it."""
         if self.is_on(tick_s):
             return self
+        in_a_row = 0 if self.until_s is not None and tick_s - self.until_s > rules.max_lock_s else self.in_a_row
         recent = (*[guess for guess in self.guesses_s if tick_s - guess <= rules.within_s], tick_s)
         if len(recent) < rules.guesses:
-            return Lockout(recent, self.until_s, self.in_a_row)
-        lock_s = min(rules.lock_s * 2 ** min(self.in_a_row, 30), rules.max_lock_s)
-        return Lockout((), tick_s + lock_s, self.in_a_row + 1)
+            return Lockout(recent, self.until_s, in_a_row)
+        lock_s = min(rules.lock_s * 2 ** min(in_a_row, 30), rules.max_lock_s)
+        return Lockout((), tick_s + lock_s, in_a_row + 1)
 
     def after_grant(self) -> Lockout:
         """The record after a genuine code: clean, except that a lockout under way goes on for whoever guesses next."""

@@ -80,7 +80,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The code is used before its window and grace begin, at {time}.",
     ),
     Reason.TOO_LATE: Explanation(
-        "Your tour ended at {time}. Book a new time on the website. {call}",
+        "This code stopped working at {time}. Book a new time on the website. {call}",
         "The code is used after its window and grace ended, at {time}.",
     ),
     Reason.CANCELLED: Explanation(
@@ -101,7 +101,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     ),
     Reason.LOCKED_OUT: Explanation(
         "Too many wrong codes. A valid code from your confirmation still works. {call}",
-        "After too many wrong codes in a row, wrong codes are not looked at until {time}; valid ones are.",
+        "After too many wrong codes in a row, wrong codes are not looked at for a while; valid ones are.",
         is_guess=True,
     ),
     Reason.BUSY: Explanation(

@@ -119,6 +119,8 @@ class RosterEntry:
     def __post_init__(self) -> None:
         """Refuse an entry that names no appointment."""
         check_id("appointment", self.appointment_id)
+        if self.code_id is not None and not re.fullmatch(r"[0-9a-f]{12}", self.code_id):
+            raise TourError("the code id must be 12 hexadecimal digits")
 
 
 @dataclass(frozen=True, slots=True)

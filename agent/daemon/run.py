@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from agent import notify
+from agent.core.clock import ClockState
 from agent.core.reasons import Circumstance, for_operator, for_prospect
 from agent.daemon.build import Parts, ReaderAt, build
 from agent.daemon.control import Control
@@ -253,5 +254,5 @@ class Agent:
             await asyncio.sleep(CLOCK_LOOK_EVERY_S)
 
     def _remember(self, now: Now) -> None:
-        is_certain = not now.interval.is_open_ended
+        is_certain = now.state is ClockState.SYNCHRONISED
         self._parts.upkeep.submit(lambda conn: upkeep.set_last_seen(conn, now.interval, is_certain=is_certain))

@@ -72,7 +72,7 @@ def denied(reason: str, prospect: str, operator: str) -> tuple[int, dict[str, An
 GRANTED = (0, {"granted": True})
 OVER = denied(
     "too_late",
-    "Your tour ended at {}. Book a new time on the website.",
+    "This code stopped working at {}. Book a new time on the website.",
     "The code is used after its window and grace ended, at {}.",
 )
 

@@ -172,11 +172,28 @@ def test_granted__the_nearest_instant(guess_ms: int, nearest_ms: int) -> None:
     assert Interval(10, 20).nearest_ms(guess_ms) == nearest_ms
 
 
-@pytest.mark.parametrize("is_synchronised", [True, False])
-def test_granted__a_trusted_system_clock(is_synchronised: bool) -> None:
-    """Where the system clock is trusted it counts with its set error, whatever NTP says of it."""
-    reading = Reading(NOW_MS, 5, is_synchronised, 77)
-    assert reckon(reading, Anchor.at_start(NOW_MS + 10**9, 0), SYSTEM) == (Interval(NOW_MS - 2000, NOW_MS + 2000), ClockState.TRUSTED)
+def test_granted__a_trusted_system_clock() -> None:
+    """Where the system clock is trusted it counts with its set error without NTP; what was surely reached before narrows it."""
+    reading = Reading(NOW_MS, 5, is_synchronised=False, error_ms=77)
+    assert reckon(reading, Anchor.at_start(0, 0), SYSTEM) == (Interval(NOW_MS - 2000, NOW_MS + 2000), ClockState.TRUSTED)
+    assert reckon(reading, Anchor.at_start(NOW_MS + 2000, 5), SYSTEM) == (Interval(NOW_MS + 2000, NOW_MS + 2000), ClockState.TRUSTED)
+
+
+def test_denied__a_trusted_system_clock_that_says_less_than_was_reached() -> None:
+    """An empty battery or a clock that was set back is no clock: an expired code does not come alive by it (promises P5 and P6)."""
+    reading = Reading(NOW_MS, 5, is_synchronised=False, error_ms=77)
+    late = NOW_MS + 2001
+    assert reckon(reading, Anchor.at_start(late, 5), SYSTEM) == (Interval(late, FAR_FUTURE_MS), ClockState.LOST)
+    known = Anchor(Interval(late, late + 10), 5)
+    assert reckon(reading, known, SYSTEM) == (Interval(late, late + 10), ClockState.HOLDING)
+
+
+@pytest.mark.parametrize("trust", Trust)
+def test_granted__ntp_is_the_last_word(trust: Trust) -> None:
+    """A synchronised clock counts also where it says less than was seen: what was seen then came from a wrong clock."""
+    reading = Reading(NOW_MS, 5, is_synchronised=True, error_ms=77)
+    anchor = Anchor.at_start(NOW_MS + 10**9, 0)
+    assert reckon(reading, anchor, ClockRules(trust)) == (Interval(NOW_MS - 77, NOW_MS + 77), ClockState.SYNCHRONISED)
 
 
 def test_granted__a_synchronised_clock() -> None:
@@ -272,10 +289,11 @@ def test_granted__any_reading_has_an_interval(
 ) -> None:
     """No reading raises, and each state is the one that trust and NTP call for."""
     interval, state = reckon(Reading(wall_ms, tick_ns, is_synchronised, error_ms), Anchor.at_start(last_seen_ms, 0), rules)
-    if rules.trust is Trust.SYSTEM:
-        assert (interval, state) == (Interval(wall_ms - rules.system_error_ms, wall_ms + rules.system_error_ms), ClockState.TRUSTED)
-    elif is_synchronised:
+    if is_synchronised:
         assert (interval, state) == (Interval(wall_ms - error_ms, wall_ms + error_ms), ClockState.SYNCHRONISED)
+    elif state is ClockState.TRUSTED:
+        assert rules.trust is Trust.SYSTEM
+        assert (interval.latest_ms, interval.earliest_ms >= last_seen_ms) == (wall_ms + rules.system_error_ms, True)
     else:
         assert (interval.latest_ms, state) == (FAR_FUTURE_MS, ClockState.LOST)
         assert interval.earliest_ms >= last_seen_ms

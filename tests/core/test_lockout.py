@@ -128,3 +128,12 @@ def test_denied__more_guesses_than_the_rules_allow(
             assert lockout.until_s is not None
             assert min(lock_s, max_lock_s) <= lockout.until_s - tick_s + 1e-6
             assert lockout.until_s - tick_s <= max_lock_s + 1e-6
+
+
+def test_granted__a_row_of_lockouts_ends_with_time() -> None:
+    """After a quiet time as long as the longest lockout, the next one is short again; one second sooner it is doubled."""
+    first = after([0.0, 1.0, 2.0])
+    assert first == Lockout((), 32.0, 1)
+    soon = 32.0 + RULES.max_lock_s
+    assert after([soon - 2, soon - 1, soon], lockout=first) == Lockout((), soon + 60, 2)
+    assert after([soon + 1, soon + 2, soon + 3], lockout=first) == Lockout((), soon + 33, 1)

@@ -90,7 +90,7 @@ def test_denied__what_counts_as_guessing() -> None:
         ),
         (
             Reason.TOO_LATE,
-            "Your tour ended at 3:30 PM. Book a new time on the website. Help: (206) 555-0134.",
+            "This code stopped working at 3:30 PM. Book a new time on the website. Help: (206) 555-0134.",
             "The code is used after its window and grace ended, at 3:30 PM.",
         ),
         (
@@ -113,7 +113,7 @@ def test_granted__a_time_on_another_day_comes_with_its_day() -> None:
 
 def test_granted__sentences_without_facts() -> None:
     """A time or door that is not known is paraphrased."""
-    assert for_prospect(Reason.TOO_LATE, BARE) == "Your tour ended at its time. Book a new time on the website."
+    assert for_prospect(Reason.TOO_LATE, BARE) == "This code stopped working at its time. Book a new time on the website."
     assert for_prospect(Reason.WRONG_DOOR, BARE) == "This code opens another door: none here."
 
 

@@ -152,3 +152,10 @@ def test_denied__a_place_for_personal_data() -> None:
         "code_id", "appointment_id", "prospect_id", "community_id", "doors", "unit_names", "window", "key_id",
         "standing", "source_title", "visit_id", "visit_ms", "start_ms", "end_ms",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("code_id", ["", "0123456789AB", "0123456789a", "0123456789abc", "0123456789ag"])
+def test_denied__a_roster_entry_with_no_codes_id(code_id: str) -> None:
+    """What can be no code's id is not taken as the one that is alive: it would shut everybody out."""
+    with pytest.raises(TourError, match="12 hexadecimal digits"):
+        RosterEntry("77", Standing.CONFIRMED, code_id)

@@ -122,7 +122,7 @@ def test_ok__with_ntp_the_wall_clock_is_believed_again(jump_ms: int) -> None:
 def test_ok__a_trusted_system_clock_always_counts() -> None:
     """With a battery-backed clock the wall clock is the word, with the error of the settings."""
     kernel = Kernel()
-    clock = DoorClock(kernel.read, SYSTEM, NOW_MS + YEAR_MS)
+    clock = DoorClock(kernel.read, SYSTEM, NOW_MS - YEAR_MS)
     assert clock.now() == Now(Interval(NOW_MS - 2_000, NOW_MS + 2_000), ClockState.TRUSTED, NOW_MS)
     kernel.wall_ms += HOUR_MS
     assert clock.now().guess_ms == NOW_MS + HOUR_MS
