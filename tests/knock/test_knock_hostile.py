@@ -94,6 +94,12 @@ def test_fail__a_compressed_answer_is_not_unpacked(encoding: str) -> None:
     assert peak < 4_000_000
 
 
+def test_fail__an_answer_that_only_calls_itself_compressed_is_in_doubt() -> None:
+    """Who answers against what was asked for is not believed, even if the body could be read."""
+    assert measured(answer(200, {"visitId": "12345"}, Content_Encoding="gzip"))[0] == NO_ID
+    assert measured(answer(200, {"visitId": "12345"}, Content_Encoding="Identity"))[0] == Delivered("12345")
+
+
 def test_fail__the_stand_ins_bomb_is_harmless() -> None:
     """256 MiB in a small compressed body, from the stand-in itself."""
 

@@ -78,6 +78,18 @@ def test_ok__after_ntp_is_gone_the_interval_grows_with_drift() -> None:
     assert 34_600 < held.interval.latest_ms - true_ms < 34_700
 
 
+def test_ok__asking_often_does_not_widen_the_interval() -> None:
+    """A busy door is as sure of the time as a quiet one."""
+    kernel = Kernel(is_synchronised=True)
+    busy, quiet = DoorClock(kernel.read, NTP, 0), DoorClock(kernel.read, NTP, 0)
+    assert busy.now() == quiet.now()
+    kernel.is_synchronised = False
+    for _ in range(2000):
+        kernel.tick_ns += 1_234_567
+        busy.now()
+    assert busy.now() == quiet.now()
+
+
 def test_ok__a_later_synchronisation_is_the_new_anchor() -> None:
     """Growth starts anew from each certain moment."""
     kernel = Kernel(is_synchronised=True)
