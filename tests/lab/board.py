@@ -106,7 +106,8 @@ class Lab:
         print(f"  {what:58} {shown}", flush=True)
 
     def install(self) -> None:
-        """As the README says, without a network."""
+        """As the README says, without a network, on a board whose resistors pull each line to where its relay is off."""
+        sh(f"pin {FRONT} down; pin {SIDE} up")
         sh("getent group dialout || groupadd -r dialout")
         began_s = time.monotonic()
         sh("PIP_NO_INDEX=1 PIP_FIND_LINKS=/lab/wheels sh /lab/src/systemd/install.sh", timeout_s=600)
@@ -146,7 +147,9 @@ class Lab:
     def start(self) -> None:
         """Started by systemd, READY by its own word, both polarities locked."""
         sh("tourlatch lock")
-        self.say("`tourlatch lock` without an agent", f"lines {self.watch.level(FRONT)} {self.watch.level(SIDE)}")
+        if not self.are_locked():
+            raise RuntimeError("not locked by `tourlatch lock`")
+        self.say("`tourlatch lock` without an agent", "locked")
         self.watch.start()
         began_s = time.monotonic()
         sh("systemctl start tourlatch")
