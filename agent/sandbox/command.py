@@ -16,7 +16,7 @@ _DEFAULTS = SandboxSettings()
 _PORT = click.IntRange(0, 65535)
 
 
-@click.command()
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--host", default=_DEFAULTS.host, show_default=True, help="Address of Knock's API; the admin API is always on loopback.")
 @click.option("--port", type=_PORT, default=_DEFAULTS.port, show_default=True, help="Port of Knock's API; 0 takes a free one.")
 @click.option(

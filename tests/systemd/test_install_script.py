@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,18 @@ SCRIPT = ROOT / "systemd" / "install.sh"
 DOCUMENTS = [ROOT / "systemd" / "README.md", ROOT / "config" / "README.md", ROOT / "config" / "agent.toml", SCRIPT]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _apt_lgpio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A machine like a Pi's: where this Python has no wheel of lgpio, a stand-in for the package that apt would bring."""
+    folder = tmp_path_factory.mktemp("apt")
+    (folder / "lgpio.py").write_text("gpio_claim_output = None\n", "ascii")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("APT_LGPIO", str(folder) if sys.version_info >= (3, 13) else "")
+        yield
+
+
 def _install(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    kept = {"PATH": os.environ["PATH"], "PYTHON": sys.executable}
+    kept = {"PATH": os.environ["PATH"], "PYTHON": sys.executable, "PYTHONPATH": os.environ["APT_LGPIO"]}
     return subprocess.run(
         ["sh", str(SCRIPT), *arguments], env={**kept, **environment}, capture_output=True, text=True, check=False, timeout=60
     )
