@@ -47,7 +47,9 @@ def _status_lines(found: dict[str, Any], settings: AgentSettings) -> list[str]:
     lines.append("keys: " + ", ".join(f"{key} {state}" for key, state in found["keys"].items()))
     box = found["outbox"]
     waiting = box["due"] + box["sending"]
-    link = "reached" if found["knock"]["is_up"] else f"not reached ({found['knock']['failures']} failures)"
+    knock = found["knock"]
+    links = {None: "not asked yet", True: "reached", False: f"not reached ({knock['failures']} failures)"}
+    link = links[knock["is_up"]]
     dead, doubt = box["dead"], box["in_doubt"]
     lines.append(f"outbox: {waiting} to send, {doubt} held in doubt, {dead} dead letters, {box['doubts']} answers lost; Knock {link}")
     return lines

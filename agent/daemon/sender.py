@@ -73,14 +73,15 @@ class Sender:
         """The visits that left, until what became of them is written."""
         self._is_unsure = False
         """Whether a claim may have been written although the store said that it failed."""
+        self._has_heard = False
         self._failures = 0
         self._was_down = False
         self._paused_until_s = 0.0
 
     @property
     def link(self) -> dict[str, object]:
-        """For `status`: whether the last word from Knock was a good one, and how many failures came since."""
-        return {"is_up": self._failures == 0, "failures": self._failures, "sending": len(self._sending)}
+        """For `status`: whether the last word from Knock was a good one (None before the first), and the failures since a good one."""
+        return {"is_up": self._failures == 0 if self._has_heard else None, "failures": self._failures, "sending": len(self._sending)}
 
     def wake(self) -> None:
         """There is a new visit, or a person asked for a retry: look at once, even while the way is shut."""
@@ -179,6 +180,7 @@ class Sender:
         return _Finished(parcel, outcome, mark)
 
     def _judge_link(self, outcome: Outcome) -> None:
+        self._has_heard = True
         if isinstance(outcome, Unknown) or (isinstance(outcome, TryAgain) and outcome.is_link):
             self._failures += 1
             retry_after_s = outcome.retry_after_s if isinstance(outcome, TryAgain) else None
