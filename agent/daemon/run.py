@@ -3,7 +3,7 @@
 Rule 1: SIGTERM and SIGINT lock every door before anything else is done, and the process is gone within two seconds.
 Rule 2: a component that dies (outbox, a reader, the control socket) is restarted and journaled. The doorman's or a relay's
         death is the agent's: locked, and out with an error, so that systemd starts it anew.
-Rule 3: the watchdog is fed from the loop, and only after a look at the doorman: neither can hang unseen.
+Rule 3: the watchdog is fed from the loop, and only after a look at the doorman and upkeep: none of them can hang or die unseen.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ class Agent:
     async def _feed_watchdog(self) -> None:
         limit_s = notify.watchdog_s()
         while limit_s is not None:
-            if self._doorman.is_well():
+            if self._doorman.is_well() and self._parts.upkeep.is_alive():
                 self._notifier.tell("WATCHDOG=1")
             await asyncio.sleep(limit_s / 3)
 

@@ -61,6 +61,10 @@ class Upkeep:
             job.future.set_exception(StoreError(f"more than {MAX_WAITING} writes wait for the disk"))
         return job.future
 
+    def is_alive(self) -> bool:
+        """Whether the thread lives; without it nothing but admissions would be written any more."""
+        return self._thread.is_alive()
+
     def close(self, timeout_s: float) -> None:
         """Finish what waits, for at most `timeout_s`; what a stalled disk leaves unfinished is told to nobody as done."""
         try:
