@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -204,7 +205,8 @@ class Lab:
         if appointments != list(range(1, self._codes + 1)):
             raise RuntimeError(f"admitted {self._codes}, in the outbox {appointments}")
         self.say("visits in the outbox, one for each admitted tour", str(len(appointments)))
-        self.say("security score", sh("systemd-analyze security tourlatch --no-pager | tail -1").split(":")[-1].strip())
+        exposure = re.findall(r"level for tourlatch.service: ([0-9.]+)", sh("systemd-analyze security tourlatch --no-pager"))
+        self.say("security score of the running unit", exposure[0])
 
 
 def main() -> int:
