@@ -40,8 +40,8 @@ def read_secret(name: str) -> str:
     except UnicodeDecodeError:
         # not `from` it: that error holds the secret
         raise ConfigError(f"the secret in {path} is not plain text") from None
-    if not text or not text.isprintable():
-        raise ConfigError(f"the secret in {path} must be one line of visible characters")
+    if not text or not text.isprintable() or text != text.strip():
+        raise ConfigError(f"the secret in {path} must be one line of visible characters, without spaces around it")
     return text
 
 

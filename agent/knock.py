@@ -23,6 +23,7 @@ from agent.core.tour import Visit
 from agent.settings import KnockSettings
 
 MAX_WORDS = 200
+MAX_VISIT_ID = 100
 _SYSTEM_CERTIFICATES = "/etc/ssl/certs"
 
 _OK = 200
@@ -75,13 +76,21 @@ def outcome_of(answer: Answer, key: str = "") -> Outcome:
         return TryAgain(f"{status}: redirected; check base_url, or the site's network asks for a log-in")
     if status not in _REFUSED:
         return Unknown(words)
+    return _refused(content, words)
+
+
+def _refused(content: dict[str, Any], words: str) -> Outcome:
+    """Knock refuses with an `errorMessage` (Knock Visit API). Without one somebody else has answered: a gateway, a wrong base_url."""
+    if not content.get("errorMessage"):
+        return TryAgain(f"{words} (not in Knock's form: check base_url)")
     return TryAgain(words, is_link=False) if _is_about_future(content) else Refused(words)
 
 
 def _delivered(content: dict[str, Any]) -> Outcome:
     visit_id = content.get("visitId")
-    if isinstance(visit_id, str | int) and not isinstance(visit_id, bool) and str(visit_id):
-        return Delivered(str(visit_id))
+    text = str(visit_id) if isinstance(visit_id, str | int) and not isinstance(visit_id, bool) else ""
+    if text.isascii() and text.isprintable() and 1 <= len(text) <= MAX_VISIT_ID:
+        return Delivered(text)
     return Unknown("200, but without a visitId: something else than Knock may have answered")
 
 
@@ -141,6 +150,8 @@ class Knock:
                 answer = await self._post("/visit", visit_body(visit), visit.visit_id)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             return TryAgain(f"no connection to Knock ({type(error).__name__})")
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+            return TryAgain(f"the request could not be made ({type(error).__name__}): check the key file and extra_headers")
         except (httpx.HTTPError, TimeoutError) as error:
             return Unknown(f"the answer was lost ({type(error).__name__})")
         return outcome_of(answer, self._key)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 MAX_DOORS = 8
 MAX_UNITS = 12
 MAX_NAME_CHARACTERS = 40
+MAX_REVISION = 2**53
 MAX_ID_CHARACTERS = 40
 CODE_ID_BYTES = 6
 MAX_TOUR_MS = 24 * 3600 * 1000
@@ -115,12 +116,16 @@ class RosterEntry:
     standing: Standing
     code_id: str | None = None
     source_title: str | None = None
+    revision: int = 0
+    """Counts the desk's changes to the appointment: another code is named only with a higher one than was heard before."""
 
     def __post_init__(self) -> None:
-        """Refuse an entry that names no appointment."""
+        """Refuse an entry that names no appointment, or what is no code's id."""
         check_id("appointment", self.appointment_id)
         if self.code_id is not None and not re.fullmatch(r"[0-9a-f]{12}", self.code_id):
             raise TourError("the code id must be 12 hexadecimal digits")
+        if not 0 <= self.revision <= MAX_REVISION:
+            raise TourError(f"a revision is a number from 0 to {MAX_REVISION}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class Requests:
         return {"doors": list(self._parts.doors)}
 
     async def _roster(self, request: dict[str, Any], _user: str) -> dict[str, Any]:
-        """News of appointments: `entries` of `{appointment_id, standing, code_id?, source_title?}`; on disk when answered."""
+        """News of appointments: `entries` of `{appointment_id, standing, code_id?, source_title?, revision?}`; on disk when answered."""
         entries = [_entry(item) for item in _list(request, "entries")]
         moment = self._moment()
 
@@ -164,11 +164,15 @@ def _is_short_text(value: object) -> bool:
 
 
 def _entry(item: object) -> RosterEntry:
-    if not isinstance(item, dict) or not all(value is None or _is_short_text(value) for value in item.values()):
+    fields = dict(item) if isinstance(item, dict) else {}
+    revision = fields.pop("revision", 0)
+    if not isinstance(revision, int) or isinstance(revision, bool):
+        raise ValueError("a roster entry's revision is an integer")  # noqa: TRY004 - what is said on the socket is wrong as a value
+    if not isinstance(item, dict) or not all(value is None or _is_short_text(value) for value in fields.values()):
         raise ValueError(f"a roster entry is an object of texts of at most {MAX_TEXT} visible characters")
     if item.get("appointment_id") is None:
         raise ValueError("a roster entry needs 'appointment_id'")
     try:
-        return RosterEntry(item["appointment_id"], Standing(item["standing"]), item.get("code_id"), item.get("source_title"))
+        return RosterEntry(item["appointment_id"], Standing(item["standing"]), item.get("code_id"), item.get("source_title"), revision)
     except KeyError as error:
         raise ValueError(f"a roster entry needs {error}") from error

@@ -77,6 +77,8 @@ class Sender:
         self._failures = 0
         self._was_down = False
         self._paused_until_s = 0.0
+        self._asked_until_s = 0.0
+        """Until when Knock asked us to stay away (Retry-After)."""
 
     @property
     def link(self) -> dict[str, object]:
@@ -84,8 +86,8 @@ class Sender:
         return {"is_up": self._failures == 0 if self._has_heard else None, "failures": self._failures, "sending": len(self._sending)}
 
     def wake(self) -> None:
-        """There is a new visit, or a person asked for a retry: look at once, even while the way is shut."""
-        self._paused_until_s = 0.0
+        """There is a new visit, or a person asked for a retry: look at once, even while the way is shut, unless Knock said when."""
+        self._paused_until_s = self._asked_until_s
         self._wake.set()
 
     async def run(self) -> None:
@@ -184,10 +186,12 @@ class Sender:
         if isinstance(outcome, Unknown) or (isinstance(outcome, TryAgain) and outcome.is_link):
             self._failures += 1
             retry_after_s = outcome.retry_after_s if isinstance(outcome, TryAgain) else None
-            self._paused_until_s = time.monotonic() + backoff_s(self._failures, self._policy, self._chance(), retry_after_s)
+            now_s = time.monotonic()
+            self._asked_until_s = now_s + min(retry_after_s or 0.0, self._policy.max_wait_s)
+            self._paused_until_s = now_s + backoff_s(self._failures, self._policy, self._chance(), retry_after_s)
         else:
             self._failures = 0
-            self._paused_until_s = 0.0
+            self._paused_until_s = self._asked_until_s = 0.0
 
     def _tell(self, one: _Finished) -> None:
         appointment_id = one.parcel.visit.appointment_id

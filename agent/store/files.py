@@ -51,7 +51,7 @@ _SCHEMA_1 = (
     "CREATE INDEX outbox_next_due ON outbox (state, next_try_ms)",
     """CREATE TABLE roster (
         appointment_id TEXT PRIMARY KEY, standing TEXT NOT NULL CHECK (standing IN ('confirmed', 'cancelled', 'superseded')),
-        code_id TEXT, source_title TEXT, heard_ms INTEGER NOT NULL
+        code_id TEXT, source_title TEXT, revision INTEGER NOT NULL, heard_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID""",
     "CREATE TABLE dead_code (code_id TEXT PRIMARY KEY, heard_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE retired_key (key_id TEXT PRIMARY KEY, heard_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID",

@@ -169,22 +169,33 @@ def apply_roster(conn: sqlite3.Connection, entries: list[RosterEntry], now_ms: i
 
 
 def _apply(conn: sqlite3.Connection, entry: RosterEntry, now_ms: int) -> bool:
-    known = conn.execute("SELECT standing, code_id, source_title FROM roster WHERE appointment_id = ?", (entry.appointment_id,)).fetchone()
-    news = (entry.standing.value, entry.code_id, entry.source_title)
-    if known == news or (known and known[0] != Standing.CONFIRMED):
+    row = conn.execute("SELECT standing, code_id, source_title, revision FROM roster WHERE appointment_id = ?", (entry.appointment_id,))
+    known = row.fetchone()
+    news = (entry.standing.value, entry.code_id, entry.source_title, entry.revision)
+    if known is not None and (known == news or known[0] != Standing.CONFIRMED):
         return False
-    is_confirmed = entry.standing is Standing.CONFIRMED
-    if is_confirmed and conn.execute("SELECT 1 FROM dead_code WHERE code_id = ?", (entry.code_id,)).fetchone():
+    if entry.standing is Standing.CONFIRMED and not _may_confirm(conn, entry, known):
         return False
-    if known and known[1] is not None and known[1] != entry.code_id:
-        if entry.code_id is None and is_confirmed:
-            return False
+    if known is not None and known[1] is not None and known[1] != entry.code_id:
         conn.execute("INSERT OR IGNORE INTO dead_code (code_id, heard_ms) VALUES (?, ?)", (known[1], now_ms))
     conn.execute(
-        "INSERT OR REPLACE INTO roster (appointment_id, standing, code_id, source_title, heard_ms) VALUES (?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO roster (appointment_id, standing, code_id, source_title, revision, heard_ms) VALUES (?, ?, ?, ?, ?, ?)",
         (entry.appointment_id, *news, now_ms),
     )
     return True
+
+
+def _may_confirm(conn: sqlite3.Connection, entry: RosterEntry, known: tuple[str, str | None, str | None, int] | None) -> bool:
+    """Whether a confirmation is believed: not for a dead code, not when older than what was heard, and another code only when newer."""
+    if conn.execute("SELECT 1 FROM dead_code WHERE code_id = ?", (entry.code_id,)).fetchone():
+        return False
+    if known is None:
+        return True
+    _, code_id, _, revision = known
+    is_other_code = code_id is not None and code_id != entry.code_id
+    if is_other_code:
+        return entry.code_id is not None and entry.revision > revision
+    return entry.revision >= revision
 
 
 def retire_keys(conn: sqlite3.Connection, key_ids: list[str], now_ms: int) -> set[str]:

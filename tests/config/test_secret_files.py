@@ -66,12 +66,21 @@ def test_fail__a_bare_name_without_systemd(monkeypatch: pytest.MonkeyPatch) -> N
 def test_fail__the_place_holder_of_the_unit_is_no_key(unit_folder: Path) -> None:
     """The unit puts an empty line in place of a missing key (SetCredential=), and the agent refuses it by its file's name."""
     path = _write(unit_folder / "knock-appointment-key", b"\n", 0o440)
-    assert _refusal("knock-appointment-key") == f"the secret in {path} must be one line of visible characters"
+    assert _refusal("knock-appointment-key") == f"the secret in {path} must be one line of visible characters, without spaces around it"
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", SECRET.encode() + b"\nmore", SECRET.encode() + b"\x00", SECRET.encode() + b"\xff", SECRET.encode() * 400],
+    [
+        b"",
+        b"\n",
+        SECRET.encode() + b"\nmore",
+        b" " + SECRET.encode(),
+        SECRET.encode() + b" \n",
+        SECRET.encode() + b"\x00",
+        SECRET.encode() + b"\xff",
+        SECRET.encode() * 400,
+    ],
 )
 def test_fail__what_cannot_be_a_key(tmp_path: Path, content: bytes) -> None:
     """Empty, two lines, not text or far too long: refused by the file's name, without a letter of what is in it."""

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from agent.core.replay import Delivered, Outcome, Refused, TryAgain, Unknown
+from agent.core.replay import Delivered, Outcome, TryAgain, Unknown
 from agent.sandbox.faults import Fault, Kind
 from tests.knock.peers import Handler, Peer, answer, client, peer, report, stand_in, visit
 
 NO_ID = Unknown("200, but without a visitId: something else than Knock may have answered")
 PIECE = bytes(64 * 1024)
+
+NOT_KNOCK = TryAgain("400: no explanation (not in Knock's form: check base_url)")
 
 
 def stream(head: bytes, pieces: Callable[[], AsyncIterator[bytes]]) -> Handler:
@@ -72,7 +74,11 @@ def measured(serve: Handler | bytes, **settings: Any) -> tuple[Outcome, int, flo
         (b"HTTP/1.1 200 OK\r\n\r\n", endless, NO_ID),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", endless, NO_ID),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", endless_chunks, NO_ID),
-        (b"HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n", endless_chunks, Refused("400: no explanation")),
+        (
+            b"HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n",
+            endless_chunks,
+            NOT_KNOCK,
+        ),
         (b"HTTP/1.1 503 No\r\nRetry-After: 9\r\n\r\n", endless, TryAgain("503: no explanation", 9.0)),
         (b"HTTP/1.1 200 OK\r\n", endless_headers, Unknown("the answer was lost (RemoteProtocolError)")),
     ],

@@ -19,6 +19,7 @@ from tests.knock.peers import answer, client, peer, report, stand_in, visit
 NO_ID = Unknown("200, but without a visitId: something else than Knock may have answered")
 REDIRECTED = "redirected; check base_url, or the site's network asks for a log-in"
 KEY_REFUSED = "(Knock or a gateway does not accept the key: check the key files and key_header)"
+NOT_KNOCK = "(not in Knock's form: check base_url)"
 
 
 def answered(raw: bytes) -> Outcome:
@@ -68,10 +69,14 @@ def under_fault(fault: Fault, *, route: str = "visit", **settings: Any) -> tuple
         (302, None, TryAgain(f"302: {REDIRECTED}")),
         (307, {"errorMessage": "moved"}, TryAgain(f"307: {REDIRECTED}")),
         (400, {"errorMessage": "prospectId must be a text."}, Refused("400: prospectId must be a text.")),
-        (400, None, Refused("400: no explanation")),
-        (404, {"message": "Not Found"}, Refused("404: Not Found")),
+        (400, None, TryAgain(f"400: no explanation {NOT_KNOCK}")),
+        (404, {"message": "Not Found"}, TryAgain(f"404: Not Found {NOT_KNOCK}")),
+        (404, b"<html>nginx", TryAgain(f"404: no explanation {NOT_KNOCK}")),
+        (404, {"errorMessage": "no such prospect"}, Refused("404: no such prospect")),
+        (200, {"visitId": "\ud800"}, NO_ID),
+        (200, {"visitId": "1" * 101}, NO_ID),
         (422, {"errorMessage": {"unit": ["unknown"]}}, Refused('422: {"unit": ["unknown"]}')),
-        (410, b"gone", Refused("410: no explanation")),
+        (410, b"gone", TryAgain(f"410: no explanation {NOT_KNOCK}")),
         (401, {"message": "Unauthorized"}, TryAgain(f"401: Unauthorized {KEY_REFUSED}")),
         (403, {"message": "Forbidden"}, TryAgain(f"403: Forbidden {KEY_REFUSED}")),
         (407, None, TryAgain(f"407: no explanation {KEY_REFUSED}")),
@@ -138,13 +143,12 @@ def test_ok__a_visit_time_that_is_future_for_knock_is_tried_again() -> None:
         ("Visit Time cannot be a FUTURE date", True),
         ("visitTime is not a time", False),
         ("moveDate must be in the future", False),
-        ("", False),
     ],
 )
 def test_ok__only_words_about_a_future_visit_time_wait(words: str, is_future: bool) -> None:
     """Any other complaint about a visit is a refusal for a person to look at."""
     raw = json.dumps({"errorMessage": words}).encode()
-    told = f"400: {words or 'no explanation'}"
+    told = f"400: {words}"
     assert outcome_of(Answer(400, None, raw)) == (TryAgain(told, is_link=False) if is_future else Refused(told))
 
 

@@ -101,7 +101,7 @@ def test_ok__a_visit_that_waits_for_another_reason_is_not_hurried(tmp_path: Path
 
 
 def test_ok__retry_after_is_obeyed(tmp_path: Path) -> None:
-    """Nobody is sent before the time that Knock asked for, not even another visit that is due."""
+    """Nobody is sent before the time that Knock asked for: not another visit that is due, nor a new one that wakes the outbox."""
 
     async def play() -> None:
         link = Link(TryAgain("429: Too Many Requests", retry_after_s=0.6))
@@ -112,10 +112,14 @@ def test_ok__retry_after_is_obeyed(tmp_path: Path) -> None:
             await stage.until(lambda: len(knock.told) == 1)
             asked_s = link.failed_s[0]
             link.is_up = True
+            for number in range(4, 7):
+                stage.queue(number)
+                stage.sender.wake()
+                await asyncio.sleep(0.05)
             await stage.until(lambda: len(knock.told) >= 2)
             assert 0.6 <= time.monotonic() - asked_s < 2
             await stage.until_empty()
-            assert sorted(knock.order[1:]) == ["a1", "a2", "a3"]
+            assert sorted(knock.order[1:]) == [f"a{number}" for number in range(1, 7)]
 
     asyncio.run(play())
 

@@ -29,10 +29,13 @@ ALL = [code(number, issue=issue) for number in (1, 2) for issue in range(3)]
 OLD, NEW, NEWER = (code(1, issue=issue).code_id for issue in range(3))
 
 news = st.builds(
-    lambda number, standing, issue: RosterEntry(f"a{number}", standing, None if issue is None else code(number, issue=issue).code_id),
+    lambda number, standing, issue, revision: RosterEntry(
+        f"a{number}", standing, None if issue is None else code(number, issue=issue).code_id, revision=revision
+    ),
     st.integers(1, 2),
     st.sampled_from([CONFIRMED, CONFIRMED, CONFIRMED, CANCELLED, SUPERSEDED]),
     st.sampled_from([None, 0, 1, 2]),
+    st.integers(0, 3),
 )
 
 
@@ -59,9 +62,9 @@ def lives(conn: sqlite3.Connection, one: TourCode) -> bool:
     return row is None or (row[0] == "confirmed" and row[1] in (None, one.code_id))
 
 
-def named(standing: Standing, code_id: str | None) -> RosterEntry:
+def named(standing: Standing, code_id: str | None, revision: int = 0) -> RosterEntry:
     """News of appointment 1."""
-    return RosterEntry("a1", standing, code_id)
+    return RosterEntry("a1", standing, code_id, revision=revision)
 
 
 @pytest.fixture
@@ -77,14 +80,19 @@ def path(tmp_path: Path) -> Path:
         ([named(CONFIRMED, None)], [0, 1, 2]),
         ([named(CONFIRMED, OLD)], [0]),
         ([named(CONFIRMED, OLD), named(CONFIRMED, None)], [0]),
-        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW)], [1]),
-        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW), named(CONFIRMED, OLD)], [1]),
-        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW), named(CONFIRMED, NEWER), named(CONFIRMED, NEW)], [2]),
+        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW, 1)], [1]),
+        ([named(CONFIRMED, NEW, 1), named(CONFIRMED, OLD)], [1]),
+        ([named(CONFIRMED, None), named(CONFIRMED, NEW, 1), named(CONFIRMED, OLD)], [1]),
+        ([named(CONFIRMED, NEW), named(CONFIRMED, OLD)], [1]),
+        ([named(CONFIRMED, OLD), named(CONFIRMED, None, 1)], [0]),
+        ([named(CONFIRMED, None, 2), named(CONFIRMED, OLD, 1)], [0, 1, 2]),
+        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW, 1), named(CONFIRMED, OLD, 2)], [1]),
+        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW, 1), named(CONFIRMED, NEWER, 2), named(CONFIRMED, NEW, 3)], [2]),
         ([named(CANCELLED, None), named(CONFIRMED, OLD)], []),
         ([named(SUPERSEDED, OLD), named(CONFIRMED, NEW)], []),
         ([named(CONFIRMED, OLD), named(CANCELLED, None)], []),
-        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW), named(CANCELLED, OLD)], []),
-        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW), named(SUPERSEDED, OLD)], []),
+        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW, 1), named(CANCELLED, OLD)], []),
+        ([named(CONFIRMED, OLD), named(CONFIRMED, NEW, 1), named(SUPERSEDED, OLD)], []),
     ],
 )
 def test_ok__the_codes_that_live_after_the_news(path: Path, told: list[RosterEntry], alive: list[int]) -> None:
@@ -99,7 +107,7 @@ def test_ok__only_what_is_new_is_told(path: Path) -> None:
     first, second = RosterEntry("a1", CONFIRMED, OLD, "Zumper"), RosterEntry("a2", CANCELLED)
     assert hear(path, first, second, first) == [first, second]
     before = everything(path)
-    assert before["roster"] == [("a1", "confirmed", OLD, "Zumper", T0_MS), ("a2", "cancelled", None, None, T0_MS)]
+    assert before["roster"] == [("a1", "confirmed", OLD, "Zumper", 0, T0_MS), ("a2", "cancelled", None, None, 0, T0_MS)]
     assert hear(path, second, first) == []
     assert everything(path) == before
 
