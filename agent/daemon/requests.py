@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import Any
 
 from agent.core.tour import RosterEntry, Standing
@@ -23,6 +24,7 @@ from drivers.base import DriverError
 MAX_REASON = 200
 MAX_TEXT = 200
 MAX_IDS = 10_000
+ROSTER_BATCH = 100
 
 
 class Requests:
@@ -62,7 +64,8 @@ class Requests:
     async def _status(self, _request: dict[str, Any], _user: str) -> dict[str, Any]:
         now = self._parts.clock.now()
         interval = now.interval
-        counts = await asyncio.wrap_future(self._parts.upkeep.submit(outbox.counts))
+        # not by upkeep: it counts every row, and would hold the gate that a scan waits for
+        counts = await asyncio.to_thread(outbox.counted, self._settings.store.path)
         return {
             "version": self._version,
             "up_s": round(time.monotonic() - self._started_s),
@@ -81,6 +84,7 @@ class Requests:
             },
             "keys": {key.key_id: "retired" if key.is_retired else "active" for key in self._parts.keys.values()},
             "outbox": counts,
+            "unwritten": self._parts.upkeep.lost_notes,
             "knock": self._sender.link,
         }
 
@@ -110,20 +114,26 @@ class Requests:
         return {"doors": list(self._parts.doors)}
 
     async def _roster(self, request: dict[str, Any], _user: str) -> dict[str, Any]:
-        """News of appointments: `entries` of `{appointment_id, standing, code_id?, source_title?, revision?}`; on disk when answered."""
+        """News of appointments: `entries` of `{appointment_id, standing, code_id?, source_title?, revision?}`; on disk when answered.
+
+        A scan waits for no more than `ROSTER_BATCH` of them. When one batch fails those before it are heard; telling all again is right.
+        """
         entries = [_entry(item) for item in _list(request, "entries")]
         moment = self._moment()
 
-        def work(conn: Any) -> list[RosterEntry]:  # noqa: ANN401 - sqlite3 stays in the store
-            changed = upkeep.apply_roster(conn, entries, moment.at_ms)
+        def work(conn: Any, batch: list[RosterEntry]) -> list[RosterEntry]:  # noqa: ANN401 - sqlite3 stays in the store
+            changed = upkeep.apply_roster(conn, batch, moment.at_ms)
             for entry in changed:
                 if entry.standing is not Standing.CONFIRMED:
                     write_note(conn, Note(moment, "roster", reason=entry.standing.value, appointment_id=entry.appointment_id))
             return changed
 
-        changed = await asyncio.wrap_future(self._parts.upkeep.submit(work))
-        self._events.publish("roster", changed=len(changed))
-        return {"changed": len(changed)}
+        count = 0
+        for batch in (entries[at : at + ROSTER_BATCH] for at in range(0, len(entries), ROSTER_BATCH)):
+            # one after the other: jobs that wait together become one transaction
+            count += len(await asyncio.wrap_future(self._parts.upkeep.submit(partial(work, batch=batch))))
+        self._events.publish("roster", changed=count)
+        return {"changed": count}
 
     async def _outbox_retry(self, request: dict[str, Any], user: str) -> dict[str, Any]:
         visit_ids = None if request.get("visit_ids") is None else _texts(request, "visit_ids")

@@ -76,6 +76,8 @@ class Sender:
         self._has_heard = False
         self._failures = 0
         self._was_down = False
+        self._has_more_to_hurry = False
+        """Whether rows may be left that waited for the way to Knock, although it is open again."""
         self._paused_until_s = 0.0
         self._asked_until_s = 0.0
         """Until when Knock asked us to stay away (Retry-After)."""
@@ -123,24 +125,28 @@ class Sender:
         """One transaction: what became of the last ones, and the next ones to send."""
         moment = self._moment()
         is_down = self._failures > 0
-        is_recovery = self._was_down and not is_down
+        is_hurry = not is_down and (self._was_down or self._has_more_to_hurry)
+        hurried = 0
         limit = (1 if is_down else self._at_once) - len(self._sending)
         is_paused = time.monotonic() < self._paused_until_s
         busy = {parcel.visit.prospect_id for parcel in self._sending.values()}
         unmarked = set(self._unmarked) if self._is_unsure else None
 
         def work(conn: Connection) -> tuple[list[outbox.Parcel], int | None]:
+            nonlocal hurried
             for one in finished:
                 _write_outcome(conn, one, moment)
             if unmarked is not None:
                 outbox.give_back(conn, unmarked)
-            if is_recovery:
-                outbox.link_is_up(conn, moment.at_ms)
+            if is_hurry:
+                hurried = outbox.link_is_up(conn, moment.at_ms)
             parcels = [] if is_paused or limit <= 0 else outbox.claim(conn, moment.at_ms, busy, limit)
             return parcels, outbox.next_due_ms(conn)
 
         result = await self._write(work)
         self._is_unsure = False
+        # the rest in the next rounds, one transaction each; until then more are due than can be sent at once
+        self._has_more_to_hurry = hurried == outbox.MAX_HURRIED
         for one in finished:
             self._unmarked.discard(one.parcel.visit.visit_id)
             self._tell(one)

@@ -1,4 +1,4 @@
-"""The store's file: schema, migrations, lock, and reading for reports. The only importer of sqlite-utils.
+"""The store's file: schema, migrations, who holds it, and reading for reports. The only importer of sqlite-utils.
 
 Rule 1: the schema only moves forward; a migration is never edited once released.
 Rule 2: `db.atomic()` is the only way to a transaction here. `with db.conn:` is banned: rows written through sqlite-utils inside it
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import StoreBusyError, StoreError
+from agent.store.journal import resolved
 
 if TYPE_CHECKING:
     from sqlite_utils import Database, Migrations
@@ -87,20 +88,26 @@ def migrate(path: Path) -> None:
         db.close()
 
 
-def bring_up_to_date(path: Path) -> None:
-    """Migrate in a process of its own if the file is absent or behind; raises `StoreError` for a damaged or newer file."""
+def bring_up_to_date(path: Path) -> bool:
+    """Migrate in a process of its own if the file is absent or behind; raises `StoreError` for a damaged or newer file.
+
+    Returns whether the store was made anew, there being no file or an empty one: what an earlier one held is then not in it.
+    """
+    path = resolved(path)
     version = _version(path)
     if version == SCHEMA_VERSION:
-        return
+        return False
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{path} was made by a newer tourlatch (schema {version}, this one knows {SCHEMA_VERSION}): upgrade, or restore a backup"
         )
+    is_new = not path.exists() or path.stat().st_size == 0
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-I", "-m", "agent.store.files", str(path)], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise StoreError(f"the store {path} could not be prepared: {done.stderr.strip() or done.returncode}")
+    return is_new
 
 
 def _version(path: Path) -> int:
@@ -121,17 +128,23 @@ def _version(path: Path) -> int:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold the store for this process alone; raises `StoreBusyError` when another one does, `StoreError` when it may not."""
-    lock_path = path.with_name(path.name + ".lock")
+    """Hold the store for this process alone; raises `StoreBusyError` when another one does, `StoreError` when it may not.
+
+    What is locked is the folder that the store lies in, behind all links: so there is one agent per folder, no lock file that
+    somebody could delete or that could be left with a wrong owner, and no second way to the same store.
+    """
+    folder = resolved(path).parent
     try:
-        lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise StoreError(f"the store {path} cannot be used: {lock_path}: {error.strerror}") from error
+        raise StoreError(f"the store {path} cannot be used: {folder}: {error.strerror}") from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise StoreBusyError(f"another tourlatch process holds the store {path}") from error
+            raise StoreBusyError(f"another tourlatch process holds the store {path} (there is one agent per folder)") from error
+        except OSError as error:
+            raise StoreError(f"the store {path} cannot be used: {folder} cannot be locked: {error.strerror}") from error
         yield
     finally:
         os.close(lock)

@@ -4,14 +4,16 @@ Rule 1: admission, use count, visit and outbox row are one transaction on a conn
         returns, they are on disk; when it raises, none of them is.
 Rule 2: nothing else is done on this connection, so a scan waits for no commit but its own. It never checkpoints; `upkeep` does.
 Rule 3: plain sqlite3 here, since this is the scan's path.
+Rule 4: no commit to files that are no longer the store: `OpenFiles.check` stands before each.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,10 +73,45 @@ class Admitted:
     new_visit_id: str | None
 
 
+def resolved(path: Path) -> Path:
+    """Where the store lies behind all symbolic links, which is where SQLite puts its -wal, too; it need not be there yet."""
+    return Path(os.path.realpath(path))
+
+
+class OpenFiles:
+    """Which files an agent has open as its store, taken just after opening: on Linux they can be removed under it without a word."""
+
+    def __init__(self, path: Path) -> None:
+        store = resolved(path)
+        self._name = path
+        self.wal = Path(f"{store}-wal")
+        self._known = {file: found for file in (store, self.wal) if (found := _identity(file))}
+        # SQLite makes the log at the first use at the latest: inside a transaction it is there
+        self._files = (store, self.wal)
+
+    def check(self) -> None:
+        """Raise `StoreError` unless the paths still lead to these files: a commit to others would be lost. Call it inside a transaction."""
+        try:
+            is_same = all((found := _identity(file)) and self._known.setdefault(file, found) == found for file in self._files)
+        except OSError as error:
+            raise StoreError(f"the store {self._name} cannot be reached: {error.strerror}") from error
+        if not is_same:
+            raise StoreError(f"the store {self._name} was removed or replaced under the agent: restart it")
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """The device and inode, or None for a file that is not there."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 - on the scan's path, twice for each admission
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
     """A connection of the agent's: explicit transactions, WAL, no checkpoint of its own; raises `StoreError`."""
     try:
-        conn = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=10, isolation_level=None, check_same_thread=False)
+        conn = sqlite3.connect(f"file:{resolved(path)}?mode=rw", uri=True, timeout=10, isolation_level=None, check_same_thread=False)
         conn.execute("PRAGMA journal_mode = WAL")
         conn.execute(f"PRAGMA synchronous = {synchronous}")
         conn.execute("PRAGMA foreign_keys = ON")
@@ -86,11 +123,12 @@ def connect(path: Path, *, synchronous: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(conn: sqlite3.Connection) -> Iterator[None]:
+def transaction(conn: sqlite3.Connection, before_commit: Callable[[], None] = lambda: None) -> Iterator[None]:
     """One transaction, rolled back whatever happens inside it or at its end."""
     conn.execute("BEGIN IMMEDIATE")
     try:
         yield
+        before_commit()
         conn.execute("COMMIT")
     except BaseException:
         if conn.in_transaction:
@@ -116,6 +154,7 @@ class Journal:
 
     def __init__(self, path: Path, gate: Gate) -> None:
         self._conn = connect(path, synchronous="FULL")
+        self._files = OpenFiles(path)
         self.gate = gate
 
     def facts(self, appointment_id: str, door: str) -> tuple[RosterEntry | None, int]:
@@ -156,7 +195,7 @@ class Journal:
     @contextmanager
     def _written(self) -> Iterator[None]:
         try:
-            with self.gate, transaction(self._conn):
+            with self.gate, transaction(self._conn, self._files.check):
                 yield
         except sqlite3.Error as error:
             raise StoreError(f"the store cannot be written: {error}") from error

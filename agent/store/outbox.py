@@ -9,19 +9,27 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.core.replay import InDoubt, Mark, RowState
 from agent.core.tour import Visit
-from agent.store.journal import Moment, Note, write_note
+from agent.errors import StoreError
+from agent.store.journal import Moment, Note, resolved, write_note
 
 FAR_MS = 2 * 86_400_000
 """A next try further ahead than this was set by a clock that was wrong: it counts as due."""
+
+MAX_HURRIED = 200
+"""So many rows are made due in one transaction, since a scan waits for as long as it lasts."""
 
 _LOOK_AHEAD = 256
 _VISIT_COLUMNS = "v.visit_id, v.appointment_id, v.prospect_id, v.community_id, v.visit_ms, v.unit_names, v.source_title"
 _DUE = f"""SELECT {_VISIT_COLUMNS}, o.attempts, o.doubts FROM outbox o JOIN visit v USING (visit_id)
     WHERE o.state = 'due' AND o.next_try_ms <= ? ORDER BY o.next_try_ms LIMIT {_LOOK_AHEAD}"""  # noqa: S608 - constants only
+_HURRY = f"""UPDATE outbox SET next_try_ms = :now_ms WHERE visit_id IN (
+    SELECT visit_id FROM outbox WHERE state = 'due' AND next_try_ms > :now_ms AND is_link LIMIT {MAX_HURRIED})"""  # noqa: S608 - a constant
 _FAR = f"""SELECT {_VISIT_COLUMNS}, o.attempts, o.doubts FROM outbox o JOIN visit v USING (visit_id)
     WHERE o.state = 'due' AND o.next_try_ms > ? ORDER BY o.next_try_ms LIMIT {_LOOK_AHEAD}"""  # noqa: S608 - constants only
 
@@ -73,8 +81,8 @@ def mark(conn: sqlite3.Connection, visit_id: str, made: Mark) -> None:
 
 
 def link_is_up(conn: sqlite3.Connection, now_ms: int) -> int:
-    """The way to Knock is open again: what waited for it is due now; returns how many rows."""
-    return conn.execute("UPDATE outbox SET next_try_ms = ? WHERE state = 'due' AND next_try_ms > ? AND is_link", (now_ms, now_ms)).rowcount
+    """The way to Knock is open again: what waited for it is due now; returns how many rows, of which `MAX_HURRIED` are the most at once."""
+    return conn.execute(_HURRY, {"now_ms": now_ms}).rowcount
 
 
 def recover(conn: sqlite3.Connection, policy: InDoubt, now_ms: int) -> int:
@@ -118,3 +126,12 @@ def counts(conn: sqlite3.Connection) -> dict[str, int]:
     found = dict(conn.execute("SELECT state, count(*) FROM outbox GROUP BY state"))
     doubts = conn.execute("SELECT coalesce(sum(doubts), 0) FROM outbox").fetchone()[0]
     return {**{state.value: found.get(state.value, 0) for state in RowState}, "doubts": doubts}
+
+
+def counted(path: Path) -> dict[str, int]:
+    """The `counts`, on a connection of its own that can only read: however long it takes, no writer waits; raises `StoreError`."""
+    try:
+        with closing(sqlite3.connect(f"file:{resolved(path)}?mode=ro", uri=True, timeout=5, isolation_level=None)) as conn:
+            return counts(conn)
+    except sqlite3.Error as error:
+        raise StoreError(f"the store {path} cannot be read: {error}") from error

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from agent.core.clock import Interval
+from agent.core.clock import Anchor, Interval
 from agent.core.tour import RosterEntry, Standing
 from agent.errors import StoreError
-from agent.store.journal import LAST_SEEN, LOG_BYTES, Gate, connect
+from agent.store.journal import LAST_SEEN, LOG_BYTES, Gate, Note, OpenFiles, connect, write_note
 
 T = TypeVar("T")
 MAX_BATCH = 64
@@ -36,12 +36,19 @@ class _Job(Generic[T]):
 
 
 class Upkeep:
-    """The second writer of the agent's one process; see the module's rules."""
+    """The second writer of the agent's one process; see the module's rules.
 
-    def __init__(self, path: Path, gate: Gate) -> None:
+    `on_lost` hears why a note could not be written, in this thread, or in the caller's when too many wait: it must be quick.
+    """
+
+    def __init__(self, path: Path, gate: Gate, on_lost: Callable[[str], None] | None = None) -> None:
         self._conn = connect(path, synchronous="NORMAL")
         self._gate = gate
-        self._wal = Path(f"{path}-wal")
+        self._on_lost = on_lost
+        self._lost_notes = 0
+        self._count = threading.Lock()
+        self._files = OpenFiles(path)
+        self._wal = self._files.wal
         self._wal_fd: int | None = None
         self._is_sync_owed = False
         self._jobs: queue.Queue[_Job[object] | None] = queue.Queue(MAX_WAITING)
@@ -60,6 +67,24 @@ class Upkeep:
         except queue.Full:
             job.future.set_exception(StoreError(f"more than {MAX_WAITING} writes wait for the disk"))
         return job.future
+
+    def note(self, note: Note) -> None:
+        """Write an entry that nobody waits for; one that cannot be written is counted, and `on_lost` hears why."""
+        self.submit(lambda conn: write_note(conn, note)).add_done_callback(self._look_after)
+
+    @property
+    def lost_notes(self) -> int:
+        """How many of the entries that nobody waits for could not be written since the start."""
+        return self._lost_notes
+
+    def _look_after(self, written: Future[int]) -> None:
+        error = written.exception()
+        if error is None:
+            return
+        with self._count:
+            self._lost_notes += 1
+        if self._on_lost is not None:
+            self._on_lost(str(error))
 
     def is_alive(self) -> bool:
         """Whether the thread lives; without it nothing but admissions would be written any more."""
@@ -98,6 +123,7 @@ class Upkeep:
                 try:
                     for job in jobs:
                         self._one(job, done)
+                    self._files.check()
                     self._conn.execute("COMMIT")
                 except BaseException:
                     if self._conn.in_transaction:
@@ -107,8 +133,8 @@ class Upkeep:
             if self._is_sync_owed:
                 self._sync()
                 self._is_sync_owed = False
-        except (sqlite3.Error, OSError) as error:
-            failure = _failure(error)
+        except (sqlite3.Error, OSError, StoreError) as error:
+            failure = error if isinstance(error, StoreError) else _failure(error)
             for job in jobs:
                 if not job.future.done():
                     job.future.set_exception(failure)
@@ -161,6 +187,29 @@ def set_last_seen(conn: sqlite3.Connection, seen: Interval, *, is_certain: bool)
         f"INSERT INTO mark (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = {keep}",  # noqa: S608 - a constant
         (LAST_SEEN, seen.earliest_ms),
     )
+
+
+def known_anchor(conn: sqlite3.Connection, boot: int) -> Anchor | None:
+    """What was certain of the time earlier in this same boot, or None."""
+    marks = dict(conn.execute("SELECT name, value FROM mark WHERE name LIKE 'anchor_%'"))
+    if marks.get("anchor_boot") != boot:
+        return None
+    return Anchor(Interval(marks["anchor_earliest_ms"], marks["anchor_latest_ms"]), marks["anchor_tick_ns"])
+
+
+def set_anchor(conn: sqlite3.Connection, boot: int, anchor: Anchor) -> None:
+    """Remember what is certain of the time, for the rest of this boot."""
+    interval = anchor.interval
+    marks = {"boot": boot, "earliest_ms": interval.earliest_ms, "latest_ms": interval.latest_ms, "tick_ns": anchor.tick_ns}
+    conn.executemany(
+        "INSERT OR REPLACE INTO mark (name, value) VALUES (?, ?)", [(f"anchor_{name}", value) for name, value in marks.items()]
+    )
+
+
+def give_use_back(conn: sqlite3.Connection, appointment_id: str, door: str) -> None:
+    """An admission did not open the door after all, so it does not count against the appointment's uses."""
+    sql = "UPDATE used SET admissions = admissions - 1 WHERE appointment_id = ? AND door = ? AND admissions > 0"
+    conn.execute(sql, (appointment_id, door))
 
 
 def apply_roster(conn: sqlite3.Connection, entries: list[RosterEntry], now_ms: int) -> list[RosterEntry]:

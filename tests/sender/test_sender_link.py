@@ -6,8 +6,11 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from agent.core.replay import Delivered, InDoubt, Outcome, RetryPolicy, TryAgain, Unknown
 from agent.core.tour import Visit
+from agent.store import outbox
 from tests.sender.stage import Recorder, now_ms, staged
 
 
@@ -74,6 +77,29 @@ def test_ok__when_the_way_opens_everything_is_due_at_once(tmp_path: Path) -> Non
             return took_s
 
     assert asyncio.run(play()) < 2
+
+
+def test_ok__a_long_queue_is_made_due_bit_by_bit_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ten rows that wait for minutes two are hurried in a transaction, and all the same the last one goes at once."""
+    monkeypatch.setattr(outbox, "MAX_HURRIED", 2)
+    monkeypatch.setattr(outbox, "_HURRY", outbox._HURRY.replace("LIMIT 200", "LIMIT 2"))
+
+    async def play() -> None:
+        link = Link(TryAgain("no connection to Knock (ConnectError)"))
+        knock = Recorder(link)
+        async with staged(tmp_path, knock, policy=RetryPolicy(600.0, 600.0), at_once=4, chance=lambda: 0.9) as stage:
+            stage.queue(*range(10))
+            stage.start()
+            for tried in range(4, 11):
+                await stage.until(lambda tried=tried: sum(row[1] for row in stage.rows().values()) >= tried)  # type: ignore[misc]
+                stage.sender.wake()
+            link.is_up = True
+            stage.queue(99)
+            stage.sender.wake()
+            await stage.until_empty()
+            assert len(stage.delivered()) == 11
+
+    asyncio.run(play())
 
 
 def test_ok__a_visit_that_waits_for_another_reason_is_not_hurried(tmp_path: Path) -> None:

@@ -127,6 +127,14 @@ def test_ok__an_open_link_makes_due_what_waited_for_it(conn: sqlite3.Connection)
     assert rows(conn) == {**{one: before[one] for one in others}, waits: ("due", 3, 1, T0_MS, 1, "500: no explanation")}
 
 
+def test_ok__an_open_link_makes_due_a_bounded_number_at_once(conn: sqlite3.Connection) -> None:
+    """However long the queue, one transaction touches two hundred rows, and the next ones go on until none is left."""
+    for number in range(450):
+        put(conn, number, RowState.DUE, is_link=True, next_try_ms=T0_MS + 60_000)
+    assert [outbox.link_is_up(conn, T0_MS) for _ in range(4)] == [200, 200, 50, 0]
+    assert {row[3] for row in rows(conn).values()} == {T0_MS}
+
+
 @pytest.mark.parametrize(("policy", "state"), [(InDoubt.RETRY, "due"), (InDoubt.HOLD, "in_doubt")])
 def test_ok__what_was_being_sent_at_a_crash_is_in_doubt(conn: sqlite3.Connection, policy: InDoubt, state: str) -> None:
     """It is tried again at once or held, by the setting, counted as a doubt; nothing else moves."""
@@ -222,6 +230,7 @@ def test_ok__the_senders_queries_are_steps_into_an_index(conn: sqlite3.Connectio
         "SEARCH outbox USING COVERING INDEX outbox_next_due (state=?)",
         "SEARCH outbox USING INDEX outbox_next_due (state=?)",
         "SEARCH outbox USING INDEX outbox_next_due (state=? AND next_try_ms>?)",
+        "LIST SUBQUERY 1",
         "SEARCH outbox USING INDEX sqlite_autoindex_outbox_1 (visit_id=?)",
         "SEARCH v USING INDEX sqlite_autoindex_visit_1 (visit_id=?)",
         "SEARCH visit USING INDEX sqlite_autoindex_visit_1 (visit_id=?)",

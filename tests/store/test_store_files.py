@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import StoreBusyError, StoreError
-from agent.store import files
+from agent.store import files, outbox
 from agent.store.journal import connect
 from tests.store.made import T0_MS, TABLES, admission, code, everything, new_store, opened
 
@@ -72,7 +73,7 @@ def test_ok__migrating_again_changes_nothing(tmp_path: Path) -> None:
     path = new_store(tmp_path)
     before = path.read_bytes()
     files.migrate(path)
-    files.bring_up_to_date(path)
+    assert files.bring_up_to_date(path) is False
     assert path.read_bytes() == before
 
 
@@ -80,8 +81,14 @@ def test_ok__an_empty_file_is_made_into_a_store(tmp_path: Path) -> None:
     """A start that was killed before the first byte does not stop the next one."""
     path = tmp_path / "journal.db"
     path.touch()
-    files.bring_up_to_date(path)
+    assert files.bring_up_to_date(path) is True
     assert everything(path) == {table: [] for table in TABLES}
+
+
+def test_ok__a_store_that_was_made_is_told_once(tmp_path: Path) -> None:
+    """Whoever starts the agent hears whether the store began empty, which after a first start means that visits are gone."""
+    path = tmp_path / "journal.db"
+    assert [files.bring_up_to_date(path), files.bring_up_to_date(path)] == [True, False]
 
 
 def test_fail__a_newer_store_is_left_alone(tmp_path: Path) -> None:
@@ -110,7 +117,7 @@ def test_fail__a_missing_folder_is_named_and_not_made(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "journal.db"
     with pytest.raises(StoreError, match=r"the store's folder .*missing does not exist"):
         files.bring_up_to_date(path)
-    with pytest.raises(StoreError, match=r"journal\.db\.lock: No such file"), files.held(path):
+    with pytest.raises(StoreError, match=r"missing: No such file"), files.held(path):
         pytest.fail("held what does not exist")
     assert contents(tmp_path) == {}
 
@@ -158,16 +165,44 @@ def test_fail__a_connection_never_makes_a_store(tmp_path: Path) -> None:
 def test_fail__a_second_process_cannot_hold_the_store(tmp_path: Path) -> None:
     """Two agents on one journal would admit twice: the second is refused for as long as the first one lives."""
     path = new_store(tmp_path)
+    busy = f"another tourlatch process holds the store {path} (there is one agent per folder)"
     ask = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(ask, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         assert first.stdout.readline() == "held\n"
-        with pytest.raises(StoreBusyError, match=f"another tourlatch process holds the store {path}"), files.held(path):
+        with pytest.raises(StoreBusyError, match=re.escape(busy)), files.held(path):
             pytest.fail("held twice")
         first.kill()
     with files.held(path):
         second = subprocess.run(ask, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
-        assert second.stdout == f"another tourlatch process holds the store {path}\n"
+        assert second.stdout == f"{busy}\n"
+
+
+def test_fail__a_deleted_lock_or_a_link_is_no_second_way_to_the_store(tmp_path: Path) -> None:
+    """Holding leaves no file that could be deleted, and whoever comes by a link meets the one who holds the store itself."""
+    (tmp_path / "real").mkdir()
+    path, link = new_store(tmp_path / "real"), tmp_path / "link.db"
+    link.symlink_to(path)
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    with files.held(path):
+        assert [found.name for found in path.parent.iterdir()] == ["journal.db"]
+        for other in (link, tmp_path / "folder" / "journal.db", path.with_name("other.db")):
+            with pytest.raises(StoreBusyError, match="one agent per folder"), files.held(other):
+                pytest.fail("held twice")
+
+
+def test_ok__a_store_behind_a_link_is_one_store(tmp_path: Path) -> None:
+    """Made, written, synced and counted through a link, everything lies where the link leads, its log beside it."""
+    (tmp_path / "real").mkdir()
+    path, link = tmp_path / "real" / "journal.db", tmp_path / "link.db"
+    link.symlink_to(path)
+    assert files.bring_up_to_date(link) is True
+    with files.held(link), opened(link) as (journal, upkeep):
+        journal.admit(code(1), admission(code(1)), None)
+        assert upkeep.submit(lambda conn: conn.execute("INSERT INTO mark VALUES ('a', 1)").rowcount).result(10) == 1
+        assert outbox.counted(link)["due"] == 1
+    assert [found.name for found in path.parent.iterdir()] == ["journal.db"]
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["link.db", "real"]
 
 
 def test_ok__reports_are_read_beside_a_running_agent(tmp_path: Path) -> None:
