@@ -29,7 +29,7 @@ $(DEV): | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ $(RUN)
 
-demo: $(RUN) ## The whole story on a played scanner and a played board, about 20 seconds
+demo: $(RUN) ## The whole story on a played scanner and a played board, a few seconds
 	@$(BIN)/tourlatch demo
 
 test: $(DEV) ## All tests; KILLS=500 for more crashes

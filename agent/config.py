@@ -15,6 +15,8 @@ from typing import Any, Literal
 from agent.errors import ConfigError
 from agent.settings import AgentSettings, known_keys, validate
 
+MAX_FILE_BYTES = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class EffectiveValue:
@@ -54,7 +56,11 @@ def _is_inside(other: tuple[object, ...], place: tuple[object, ...]) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:  # not read_text: a device such as /dev/zero has no end
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise ConfigError(f"the configuration {path} is longer than {MAX_FILE_BYTES} bytes: is it the right file?")
+        return tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"the configuration {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pwd
 from ipaddress import ip_address
 from itertools import combinations
+from os.path import realpath
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +23,9 @@ from agent.core.decide import Rules, UncertainClock
 from agent.core.lockout import LockoutRules
 from agent.core.replay import InDoubt, RetryPolicy
 from agent.core.tour import check_door, check_id
+
+_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "content-type", "accept-encoding"})
+"""What the HTTP client sets by what it sends; another value could smuggle a request or break every one."""
 
 
 class _Part(BaseModel):
@@ -152,6 +156,13 @@ class KnockSettings(_Part):
         if parts.scheme == "http" and not _is_loopback(parts.hostname):
             raise ValueError("must be https; plain http only to this machine (127.0.0.1, ::1 or localhost)")
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _own_headers(self) -> KnockSettings:
+        for name in self.extra_headers:
+            if name.lower() in {*_OWN_HEADERS, self.key_header.lower()}:
+                raise ValueError(f"extra_headers must not name {name}, which the agent sets itself")
+        return self
 
 
 class OutboxSettings(_Part):
@@ -295,8 +306,18 @@ class AgentSettings(_Part):
         for one, other in combinations(gpio, 2):
             if one.pin == other.pin and (one.chip == other.chip or None in (one.chip, other.chip)):
                 raise ValueError(f"the pin {one.pin} is used twice")
-        _refuse_twice("the played relay", [str(door.relay.path) for door in self.door if isinstance(door.relay, PlayedRelay)])
+        _refuse_shared(self._written_paths())
         return self
+
+    def _written_paths(self) -> list[tuple[str, str]]:
+        """Every file that the agent writes, with the key that names it or its neighbour."""
+        store = str(self.store.path)
+        found = [("store.path", store + suffix) for suffix in ("", "-wal", "-shm", "-journal", ".lock")]
+        found.append(("control.socket", str(self.control.socket)))
+        for index, door in enumerate(self.door):
+            if isinstance(door.relay, PlayedRelay):
+                found += [(f"door.{index}.relay.path", f"{door.relay.path}{suffix}") for suffix in ("", ".log")]
+        return found
 
     def decision_rules(self) -> Rules:
         """As the core takes it."""
@@ -322,6 +343,15 @@ def _refuse_twice(what: str, values: list[str]) -> None:
     for value in values:
         if values.count(value) > 1:
             raise ValueError(f"{what} {value!r} is used twice")
+
+
+def _refuse_shared(written: list[tuple[str, str]]) -> None:
+    """Two things in one file would destroy each other; links and dots are followed, since two spellings can be one file."""
+    users: dict[str, str] = {}
+    for key, path in written:
+        other = users.setdefault(realpath(path), key)
+        if other != key:
+            raise ValueError(f"{other} and {key} would both write {path}")
 
 
 def validate(written: dict[str, Any]) -> AgentSettings | list[dict[str, Any]]:

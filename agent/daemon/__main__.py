@@ -13,6 +13,9 @@ from agent.daemon.run import Agent
 from agent.errors import AgentError
 from drivers.base import DriverError
 
+LAST_LINES_S = 0.3
+"""How long the last lines may take at the end, when nobody reads them."""
+
 
 def main(path: str) -> int:
     """Run until stopped; the exit status: 0 after an orderly stop, 1 with a sentence on stderr."""
@@ -37,7 +40,6 @@ def main(path: str) -> int:
 
 if __name__ == "__main__":
     status = main(sys.argv[1])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    logs.flush(LAST_LINES_S)
     # not sys.exit: closing the store could wait for a stalled disk; its log is whole at any instant
     os._exit(status)

@@ -2,6 +2,7 @@
 
 Rule 1: who asks is known from the kernel (SO_PEERCRED), not from what is said; a user who is not allowed is told so and no more.
 Rule 2: no line, however long or odd, does anything but get an error; a slow peer holds nobody up.
+Rule 3: nothing is kept for who is turned away, and those who follow events leave room for those who ask.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import os
 import pwd
 import socket
+import stat
 import struct
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,6 +24,8 @@ from agent.protocol import MAX_LINE_BYTES, decode, encode
 from drivers.base import DriverError
 
 MAX_PEERS = 16
+MAX_FOLLOWERS = 12
+"""Of the peers, those who follow events for as long as they like: `lock` and `status` always find a place."""
 SLOW_PEER_S = 10.0
 _UCRED = struct.Struct("3i")
 
@@ -38,20 +42,25 @@ class Control:
         self._handlers = handlers
         self._events = events
         self._conversations: set[asyncio.Task[None]] = set()
+        self._followers = 0
         self._listener: socket.socket | None = None
+        self._made: tuple[int, int] | None = None
 
     def open(self) -> None:
         """Listen; raises `AgentError` when another agent does or the folder is not there."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         try:
-            # the store's lock is ours, so a socket that lies here belongs to an agent that died
-            self._path.unlink(missing_ok=True)
+            _remove_dead(self._path)
             listener.bind(str(self._path))
+            self._made = _identity(self._path)
             self._path.chmod(0o666)  # everybody may knock: the kernel says who it is
             listener.listen(MAX_PEERS)
         except OSError as error:
             listener.close()
             raise AgentError(f"the control socket {self._path} cannot be made: {error.strerror or error}") from error
+        except AgentError:
+            listener.close()
+            raise
         self._listener = listener
 
     async def run(self) -> None:
@@ -69,19 +78,27 @@ class Control:
                 conversation.cancel()
 
     def close(self) -> None:
-        """Take the socket away."""
+        """Take the socket away, unless another one lies there by now."""
+        with suppress(OSError):
+            if self._made is not None and _identity(self._path) == self._made:
+                self._path.unlink()
         if self._listener is not None:
             self._listener.close()
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         conversation: asyncio.Task[None] | None = asyncio.current_task()
         if conversation is None:  # pragma: no cover - asyncio runs this in a task of its own
             return
+        uid = _peer_uid(writer)
+        if uid not in self._allowed:
+            _turn_away(writer, "this user may not speak to the agent: use sudo, or name the user in [control] users")
+            return
+        if len(self._conversations) >= MAX_PEERS:
+            _turn_away(writer, "too many connections: try again")
+            return
         self._conversations.add(conversation)
         try:
-            await self._converse(reader, writer)
+            await self._converse(reader, writer, _user_name(uid))
         except (OSError, TimeoutError):
             writer.transport.abort()  # the peer left or does not read: nothing is kept for it
         except asyncio.CancelledError:
@@ -91,15 +108,7 @@ class Control:
             writer.close()
             asyncio.get_running_loop().call_later(SLOW_PEER_S, writer.transport.abort)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = _peer_uid(writer)
-        if uid not in self._allowed:
-            await _send(writer, _error("this user may not speak to the agent: use sudo, or name the user in [control] users"))
-            return
-        if len(self._conversations) > MAX_PEERS:
-            await _send(writer, _error("too many connections: try again"))
-            return
-        user = _user_name(uid)
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, user: str) -> None:
         while True:
             try:
                 line = await asyncio.wait_for(reader.readline(), SLOW_PEER_S)
@@ -114,7 +123,14 @@ class Control:
                 await _send(writer, _error("a request is one JSON object on one line"))
                 continue
             if request.get("do") == "events":
-                await self._tell_events(reader, writer)
+                if self._followers >= MAX_FOLLOWERS:
+                    await _send(writer, _error(f"{MAX_FOLLOWERS} others follow the events already: try again"))
+                    return
+                self._followers += 1
+                try:
+                    await self._tell_events(reader, writer)
+                finally:
+                    self._followers -= 1
                 return
             await _send(writer, await self._answer(request, user))
 
@@ -146,6 +162,38 @@ class Control:
             telling.cancel()
             leaving.cancel()
             self._events.forget(listener)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def _remove_dead(path: Path) -> None:
+    """Take away the socket of an agent that died; raises `AgentError` for anything else that lies there."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise AgentError(f"the control socket {path} cannot be made: what lies there is no socket; move it away or change control.socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except FileNotFoundError:
+            return
+        except BlockingIOError:
+            pass  # so many wait for its answer that there is no more room: it lives
+    raise AgentError(f"another agent answers at {path}: stop it first or change control.socket")
+
+
+def _turn_away(writer: asyncio.StreamWriter, sentence: str) -> None:
+    """Say why and hang up at once: the line fits into a fresh connection whole, so there is nothing to wait for."""
+    writer.write(encode(_error(sentence)))
+    writer.transport.abort()
 
 
 async def _send(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:

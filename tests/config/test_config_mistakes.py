@@ -136,6 +136,52 @@ def test_fail__used_twice(place: str, value: object, words: str) -> None:
     assert mistake.endswith("is used twice")
 
 
+PLAYED = {"driver": "played", "path": "/var/lib/tourlatch/relay"}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "keys"),
+    [
+        ("control.socket", "/var/lib/tourlatch/journal.db", "store.path and control.socket"),
+        ("control.socket", "/var/lib/tourlatch/../tourlatch/journal.db-wal", "store.path and control.socket"),
+        ("control.socket", "/var/lib/tourlatch/relay.log", "control.socket and door.0.relay.path"),
+        ("store.path", "/var/lib/tourlatch/relay", "store.path and door.0.relay.path"),
+        ("store.path", "/run/tourlatch/agent.sock", "store.path and control.socket"),
+        ("door.1.relay.path", "/var/lib/tourlatch/journal.db.lock", "store.path and door.1.relay.path"),
+        ("door.1.relay.path", "/var/lib/tourlatch/journal.db-shm", "store.path and door.1.relay.path"),
+        ("door.1.relay.path", "/run/tourlatch/agent.sock", "control.socket and door.1.relay.path"),
+        ("door.1.relay.path", "/var/lib/tourlatch/relay", "door.0.relay.path and door.1.relay.path"),
+        ("door.1.relay.path", "/var/lib/tourlatch/relay.log", "door.0.relay.path and door.1.relay.path"),
+    ],
+)
+def test_fail__two_things_in_one_file(place: str, value: str, keys: str) -> None:
+    """Whatever the agent writes has a file of its own, however its path is spelled."""
+    written = _changed("door.0.relay", PLAYED)
+    written["door"][1]["relay"] = {**PLAYED, "path": "/var/lib/tourlatch/relay-side"}
+    config.parse(written, "agent.toml")
+    *way, name = place.split(".")
+    at: Any = written
+    for step in way:
+        at = at[int(step)] if step.isdigit() else at.setdefault(step, {})
+    at[name] = value
+    (mistake,) = _mistakes(written)
+    assert mistake.startswith(f"agent.toml: the file: {keys} would both write /")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Host", "content-length", "Transfer-Encoding", "CONNECTION", "Content-Type", "accept-encoding", "X-Api-Key", "x-other-key"],
+)
+def test_fail__an_extra_header_that_the_agent_sets_itself(name: str) -> None:
+    """No extra header takes the place of one that the client sets, or of the key's, in whatever letters."""
+    written = _changed("knock.extra_headers", {"company-id": "5", name: "x"})
+    if name == "x-other-key":
+        config.parse(written, "agent.toml")
+        written["knock"]["key_header"] = "X-Other-Key"
+    (mistake,) = _mistakes(written)
+    assert mistake == f"agent.toml: knock: extra_headers must not name {name}, which the agent sets itself"
+
+
 @pytest.mark.parametrize("zone", ["Nowhere/Nowhere", "", "+02:00", "UTC+2", "../../etc/passwd", "/etc/localtime"])
 def test_fail__a_zone_that_is_none(zone: str) -> None:
     """An offset, a path or a made-up name is no time zone."""
@@ -223,6 +269,25 @@ def test_fail__a_file_that_is_none(tmp_path: Path, content: bytes | None, words:
     with pytest.raises(ConfigError, match=words) as caught:
         config.load(path)
     assert str(path) in str(caught.value)
+
+
+def test_fail__a_file_that_has_no_end(tmp_path: Path) -> None:
+    """A file is read up to its bound and no further, so a device or a disk image is told and not swallowed."""
+    path = tmp_path / "agent.toml"
+    with path.open("wb") as image:
+        image.truncate(config.MAX_FILE_BYTES + 1)
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    assert str(caught.value) == f"the configuration {path} is longer than 1000000 bytes: is it the right file?"
+
+
+def test_ok__a_file_as_long_as_may_be(tmp_path: Path) -> None:
+    """A file of exactly the bound is read whole."""
+    path = tmp_path / "agent.toml"
+    text = "#" * 99 + "\n" + "x = 1"
+    path.write_text(" " * (config.MAX_FILE_BYTES - len(text)) + text)
+    with pytest.raises(ConfigError, match="x: there is no such key"):
+        config.load(path)
 
 
 def test_fail__check_tells_mistakes_without_a_traceback(tmp_path: Path) -> None:

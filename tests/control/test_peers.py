@@ -24,7 +24,7 @@ import pytest
 from agent import protocol
 from agent.core.door import State
 from agent.daemon import control
-from agent.daemon.control import MAX_PEERS, Control
+from agent.daemon.control import MAX_FOLLOWERS, MAX_PEERS, Control
 from agent.daemon.events import MAX_BEHIND, Events
 from agent.daemon.requests import Requests
 from agent.errors import AgentAbsentError, AgentError, RequestRefusedError
@@ -133,7 +133,8 @@ def test_many__peers_above_the_limit_are_refused_until_one_leaves(serving: Servi
 
     async def play() -> None:
         async with serving({"echo": echo}):
-            peers = [await listener(tmp_path / "s") for _ in range(MAX_PEERS)]
+            peers = [await listener(tmp_path / "s") for _ in range(MAX_FOLLOWERS)]
+            peers += [await asyncio.open_unix_connection(str(tmp_path / "s")) for _ in range(MAX_PEERS - MAX_FOLLOWERS)]
             with pytest.raises(RequestRefusedError, match=TOO_MANY):
                 await ask(tmp_path / "s", {"do": "echo"})
             peers[0][1].close()
