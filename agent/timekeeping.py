@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.core.clock import Anchor, ClockRules, ClockState, Interval, Reading, reckon
 from agent.errors import AgentError
@@ -31,6 +32,14 @@ class _Timex(ctypes.Structure):
         ("status", ctypes.c_int),
         ("rest", ctypes.c_long * 40),
     )
+
+
+def boot_number() -> int:
+    """A number that is another one after each power-on (`boot_id`); raises `AgentError` where the kernel does not tell."""
+    try:
+        return int(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").replace("-", "")[:15], 16)
+    except (OSError, ValueError) as error:
+        raise AgentError(f"the kernel does not tell its boot_id: {error}") from error
 
 
 def kernel_reading() -> Callable[[], Reading]:
@@ -63,13 +72,22 @@ class Now:
 
 
 class DoorClock:
-    """Answers `now()` from any thread. `last_seen_ms` is what the store remembers from before this start."""
+    """Answers `now()` from any thread. `last_seen_ms` is what the store remembers from before this start.
 
-    def __init__(self, read: Callable[[], Reading], rules: ClockRules, last_seen_ms: int) -> None:
+    `anchor` is what it remembers from an earlier start in the same boot, so that a restart offline does not lose the time.
+    """
+
+    def __init__(self, read: Callable[[], Reading], rules: ClockRules, last_seen_ms: int, anchor: Anchor | None = None) -> None:
         self._read = read
         self._rules = rules
         self._lock = threading.Lock()
-        self._anchor = Anchor.at_start(last_seen_ms, read().tick_ns)
+        self._anchor = anchor or Anchor.at_start(last_seen_ms, read().tick_ns)
+
+    @property
+    def anchor(self) -> Anchor:
+        """The last interval that was certain, and its tick: worth keeping for the rest of this boot."""
+        with self._lock:
+            return self._anchor
 
     def now(self) -> Now:
         """The present interval; one from NTP becomes the anchor for the time after NTP."""

@@ -21,7 +21,7 @@ from agent.errors import ConfigError
 from agent.settings import AgentSettings, DoorSettings, SerialReader
 from agent.store import files, upkeep
 from agent.store.journal import Journal
-from agent.timekeeping import DoorClock, kernel_reading
+from agent.timekeeping import DoorClock, boot_number, kernel_reading
 from drivers import registry
 from drivers.base import Pulse, Reader
 from drivers.relay import PulsedRelay
@@ -63,7 +63,9 @@ def build(
     keeper = upkeep.Upkeep(settings.store.path, gate)
     stack.callback(keeper.close, STORE_CLOSE_S)
     last_seen_ms = keeper.submit(upkeep.last_seen_ms).result()
-    clock = DoorClock(kernel_reading(), settings.clock.rules(), last_seen_ms)
+    boot = boot_number()
+    anchor = keeper.submit(lambda conn: upkeep.known_anchor(conn, boot)).result()
+    clock = DoorClock(kernel_reading(), settings.clock.rules(), last_seen_ms, anchor)
     keys = _keyring(settings.keys.folder, keeper, clock.now().guess_ms)
     knock = settings.knock
     read_secret(knock.appointment_key_file)

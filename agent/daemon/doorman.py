@@ -22,14 +22,18 @@ from agent.core.reasons import EXPLANATIONS, Reason
 from agent.core.tour import TourCode
 from agent.daemon.door import Door
 from agent.errors import StoreError
+from agent.store import upkeep
 from agent.store.journal import Admitted, Journal, Moment, Note, write_note
-from agent.store.upkeep import Upkeep
 from agent.timekeeping import DoorClock, Now
 from drivers.base import DriverError, Frame
 
 MAX_WAITING_PER_READER = 4
+MAX_WAITING_JUNK = 2
+"""Of these, what does not even begin like a tour code: a flood of it leaves room for an honest prospect."""
 REPEAT_S = 2.0
 """The same bytes from the same reader within this time of the last ones are one scan: scanners repeat while a code is held up."""
+STALE_S = 10.0
+"""A scan that could not be looked at for so long opens nothing any more: whoever showed the code may have left."""
 STUCK_S = 60.0
 """A scan that takes longer than this hangs: a card's sync may take seconds, never a minute."""
 
@@ -65,19 +69,27 @@ class StaffUnlock:
     reason: str
 
 
+RETRIABLE = frozenset({Reason.BUSY, Reason.STORE_FAILED, Reason.RELAY_FAILED})
+"""Refusals that may be otherwise a moment later: the same code, held up all the while, is looked at again."""
+
+
 class _ReaderRecord:
     """What the doorman remembers of a reader: its lockout, its last bytes, and how many scans wait."""
 
     def __init__(self) -> None:
         self.lockout = Lockout()
         self.waiting = threading.BoundedSemaphore(MAX_WAITING_PER_READER)
+        self.waiting_junk = threading.BoundedSemaphore(MAX_WAITING_JUNK)
+        self.is_settled = True
+        """Whether the answer to the last bytes stands while they are repeated."""
         self._last = b""
         self._last_ns = 0
 
     def is_repeat(self, frame: Frame) -> bool:
-        """Whether these bytes came just before, too; the time runs from the latest of them."""
+        """Whether these bytes came just before, too: before the latest of them, or if that answer may change, before the first."""
         is_repeat = frame.data == self._last and frame.at_ns - self._last_ns < REPEAT_S * 1e9
-        self._last, self._last_ns = frame.data, frame.at_ns
+        if self.is_settled or not is_repeat:
+            self._last, self._last_ns = frame.data, frame.at_ns
         return is_repeat
 
 
@@ -93,7 +105,7 @@ class Doorman:
         rules: Rules,
         lockout_rules: LockoutRules,
         journal: Journal,
-        upkeep: Upkeep,
+        keeper: upkeep.Upkeep,
         clock: DoorClock,
         source_title: str | None,
         tell: Callable[[Outcome], None],
@@ -104,7 +116,7 @@ class Doorman:
         self._rules = rules
         self._lockout_rules = lockout_rules
         self._journal = journal
-        self._upkeep = upkeep
+        self._upkeep = keeper
         self._clock = clock
         self._source_title = source_title
         self._tell = tell
@@ -120,7 +132,13 @@ class Doorman:
 
     def present(self, scan: Scan) -> bool:
         """Hand over a scan; False when too many of this reader wait already."""
-        if not self._records[scan.reader].waiting.acquire(blocking=False):
+        record = self._records[scan.reader]
+        is_junk = not scan.frame.data.startswith(codes.PREFIX)
+        if is_junk and not record.waiting_junk.acquire(blocking=False):
+            return False
+        if not record.waiting.acquire(blocking=False):
+            if is_junk:
+                record.waiting_junk.release()
             return False
         self._jobs.put(scan)
         return True
@@ -150,16 +168,18 @@ class Doorman:
             while (job := self._jobs.get()) is not None:
                 self._busy_since_s = time.monotonic()
                 if isinstance(job, Scan):
-                    self._records[job.reader].waiting.release()
-                    self._meet(job)
+                    record = self._records[job.reader]
+                    record.waiting.release()
+                    if not job.frame.data.startswith(codes.PREFIX):
+                        record.waiting_junk.release()
+                    self._meet(job, record)
                 else:
                     self._obey(*job)
                 self._busy_since_s = None
         except BaseException as error:  # noqa: BLE001 - the agent must hear of it, lock and die
             self.death.set_exception(error)
 
-    def _meet(self, scan: Scan) -> None:
-        record = self._records[scan.reader]
+    def _meet(self, scan: Scan, record: _ReaderRecord) -> None:
         if record.is_repeat(scan.frame):
             return
         presented = codes.Unread(Reason.UNREADABLE) if scan.frame.overlong else codes.read(scan.frame.data, self._keys)
@@ -168,6 +188,7 @@ class Doorman:
             return
         now = self._clock.now()
         outcome = self._decide_and_act(scan, presented, door, now)
+        record.is_settled = outcome.denied is None or outcome.denied.reason not in RETRIABLE
         if outcome.denied is None:
             record.lockout = record.lockout.after_grant()
         elif EXPLANATIONS[outcome.denied.reason].is_guess:
@@ -181,7 +202,8 @@ class Doorman:
             with self._journal.gate:
                 facts = self._facts(scan, code, now)
                 decision = decide(presented, facts, self._rules)
-                if isinstance(decision, Granted) and not door.grant():
+                is_stale = time.monotonic_ns() - scan.frame.at_ns > STALE_S * 1e9
+                if isinstance(decision, Granted) and (is_stale or not door.grant()):
                     decision = Denied(Reason.BUSY, code)
                 if isinstance(decision, Denied):
                     return self._refused(scan, now, decision)
@@ -191,8 +213,15 @@ class Doorman:
         try:
             released_ns = door.release(decision.code.code_id)
         except DriverError:
+            self._give_back(scan, decision.code)
             return self._refused(scan, now, Denied(Reason.RELAY_FAILED, code), admitted)
+        if released_ns is None:  # the agent stops
+            self._give_back(scan, decision.code)
         return Outcome(scan, now, decision.code, admitted=admitted, released_ns=released_ns)
+
+    def _give_back(self, scan: Scan, code: TourCode) -> None:
+        """The door did not open: the admission stays in the journal, but uses nothing up. The visit stays, too: the prospect was here."""
+        self._upkeep.submit(lambda conn: upkeep.give_use_back(conn, code.appointment_id, scan.door))
 
     def _facts(self, scan: Scan, code: TourCode | None, now: Now) -> Facts:
         entry, admissions = self._journal.facts(code.appointment_id, scan.door) if code else (None, 0)

@@ -32,7 +32,7 @@ from agent.daemon.supervise import supervise
 from agent.settings import AgentSettings
 from agent.store import upkeep
 from agent.store.journal import Moment, Note, write_note
-from agent.timekeeping import Now
+from agent.timekeeping import Now, boot_number
 from drivers.base import Frame, Pulse, ReaderState
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 DOORMAN_CLOSE_S = 0.7
 LAST_SEEN_EVERY_S = 600.0
 CLOCK_LOOK_EVERY_S = 30.0
+BEAT_S = 1.0
+STALLED_S = 5.0
 _SWITCH_S = 0.001
 
 
@@ -60,6 +62,8 @@ class Agent:
         self._loop = asyncio.get_running_loop()
         self._fatal: asyncio.Future[None] = self._loop.create_future()
         self._reader_states: dict[str, str] = {}
+        self._dropped: dict[str, int] = {}
+        self._alive_s = time.monotonic()
 
     async def run(self) -> None:
         """Build, serve until a signal, lock. Raises what stopped the start, or what killed the door."""
@@ -108,6 +112,7 @@ class Agent:
         tasks.append(group.create_task(self._watch_door(), name="door"))
         tasks.append(group.create_task(self._feed_watchdog(), name="watchdog"))
         tasks.append(group.create_task(self._keep_time(), name="clock"))
+        tasks.append(group.create_task(self._beat(), name="beat"))
         return tasks
 
     def _make_doorman(self, parts: Parts) -> Doorman:
@@ -118,7 +123,7 @@ class Agent:
             rules=self._settings.decision_rules(),
             lockout_rules=self._settings.lockout.rules(),
             journal=parts.journal,
-            upkeep=parts.upkeep,
+            keeper=parts.upkeep,
             clock=parts.clock,
             source_title=self._settings.source_title or None,
             tell=lambda outcome: self._from_thread(self._on_outcome, outcome),
@@ -173,8 +178,8 @@ class Agent:
 
     async def _read(self, at: ReaderAt) -> None:
         def on_frame(frame: Frame) -> None:
-            if not self._doorman.present(Scan(at.door, at.name, frame)):
-                self._events.publish("scan_dropped", door=at.door, reader=at.name)
+            if self._was_stalled() or not self._doorman.present(Scan(at.door, at.name, frame)):
+                self._dropped[at.name] = self._dropped.get(at.name, 0) + 1
 
         def on_state(state: ReaderState, sentence: str) -> None:
             is_news = self._reader_states.get(at.name) is not None or state is not ReaderState.READY
@@ -240,6 +245,19 @@ class Agent:
                 self._notifier.tell("WATCHDOG=1")
             await asyncio.sleep(limit_s / 3)
 
+    def _was_stalled(self) -> bool:
+        """Whether this process stood still until just now: what readers hold from that time is not of now."""
+        return time.monotonic() - self._alive_s > STALLED_S
+
+    async def _beat(self) -> None:
+        """Show that the loop is alive, and tell of scans that nobody looked at, once a second however many there were."""
+        while True:
+            self._alive_s = time.monotonic()
+            dropped, self._dropped = self._dropped, {}
+            for reader, count in dropped.items():
+                self._events.publish("scan_dropped", reader=reader, count=count)
+            await asyncio.sleep(BEAT_S)
+
     async def _keep_time(self) -> None:
         """Remember the time every ten minutes, and tell when the clock's state changes."""
         state, written_s = None, 0.0
@@ -256,3 +274,6 @@ class Agent:
     def _remember(self, now: Now) -> None:
         is_certain = now.state is ClockState.SYNCHRONISED
         self._parts.upkeep.submit(lambda conn: upkeep.set_last_seen(conn, now.interval, is_certain=is_certain))
+        if is_certain:
+            anchor = self._parts.clock.anchor
+            self._parts.upkeep.submit(lambda conn: upkeep.set_anchor(conn, boot_number(), anchor))

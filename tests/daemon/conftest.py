@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.demo.stage import Stage
+from tests.daemon.world import World
 
 Play = Callable[[Stage], Awaitable[None]]
 
@@ -43,3 +44,11 @@ def good_code() -> Callable[..., str]:
         return stage.sign({"appointmentId": 1000 + number, "prospectId": 5000 + number}, start, end, **other)
 
     return make
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A world with two admissions per door."""
+    made = World(tmp_path)
+    yield made
+    made.close()

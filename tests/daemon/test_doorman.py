@@ -1,150 +1,19 @@
-"""The way of a scan: read, decided, written, acted on; with a real store, a real relay policy and a recording line."""
+"""The way of a scan: read, decided, written, acted on."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agent.core import codes, signature
-from agent.core.clock import ClockRules, Reading, Trust
-from agent.core.decide import Rules, UncertainClock
-from agent.core.lockout import LockoutRules
+from agent.core import codes
 from agent.core.reasons import Reason
-from agent.core.tour import RosterEntry, Standing, TourCode, Window
-from agent.daemon.door import Door
-from agent.daemon.doorman import MAX_WAITING_PER_READER, REPEAT_S, Doorman, Outcome, Scan, StaffUnlock
+from agent.core.tour import RosterEntry, Standing
+from agent.daemon.doorman import MAX_WAITING_PER_READER, Scan, StaffUnlock
 from agent.store import files, upkeep
-from agent.store.journal import Journal
-from agent.timekeeping import DoorClock
-from drivers.base import DriverError, Frame
-from drivers.fake import PlayedLine
-from drivers.relay import PulsedRelay
-
-SEED = bytes(range(32))
-PUBLIC = signature.public_key(SEED)
-NOW_MS = 1_790_000_000_000
-PULSE_S = 0.15
-CODE = TourCode(
-    code_id="0102030405aa",
-    appointment_id="77",
-    prospect_id="5",
-    community_id="1001",
-    doors=("front",),
-    unit_names=("101",),
-    window=Window(NOW_MS - 60_000, NOW_MS + 600_000),
-    key_id=signature.key_id(PUBLIC).hex(),
-)
-
-
-class WatchedLine(PlayedLine):
-    """A line that, when it is released, notes what another process would then find in the store, and can refuse."""
-
-    def __init__(self, store: Path) -> None:
-        super().__init__(None)
-        self._store = store
-        self.found: list[tuple[str, int]] = []
-        self.is_broken = False
-
-    def drive(self, *, released: bool) -> None:
-        """Look into the store, then move."""
-        if released and self.is_broken:
-            raise DriverError("played relay: the board does not answer")
-        if released:
-            rows = files.rows(self._store, "SELECT (SELECT count(*) FROM outbox) AS queued, kind FROM journal ORDER BY seq DESC LIMIT 1")
-            self.found.append((rows[0]["kind"], rows[0]["queued"]))
-        super().drive(released=released)
-
-
-class World:
-    """A doorman with everything he needs; `outcomes` are what he told, in order."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store = folder / "journal.db"
-        files.bring_up_to_date(self.store)
-        gate = threading.RLock()
-        self.journal = Journal(self.store, gate)
-        self.upkeep = upkeep.Upkeep(self.store, gate)
-        self.line = WatchedLine(self.store)
-        self.faults: list[Exception] = []
-        self.relay = PulsedRelay(self.line, max_s=1.0, on_fault=self.faults.append)
-        self.door = Door("front", self.relay, PULSE_S, lambda _name, _pulse: None)
-        stopped = Door(
-            "stopped", PulsedRelay(PlayedLine(None), max_s=1.0, on_fault=self.faults.append), PULSE_S, lambda _name, _pulse: None
-        )
-        stopped.stop()
-        self.outcomes: list[Outcome] = []
-        clock = DoorClock(lambda: Reading(NOW_MS, time.monotonic_ns(), is_synchronised=True, error_ms=50), ClockRules(Trust.NTP), 0)
-        allowed = Rules("1001", 0, 0, admissions_per_door=2, uncertain_clock=UncertainClock.REFUSE, tolerated_ms=1000)
-        self.doorman = Doorman(
-            doors={"front": self.door, "stopped": stopped},
-            readers=["scanner", "other"],
-            keys=codes.keyring([codes.PublicKey(PUBLIC)]),
-            rules=allowed,
-            lockout_rules=LockoutRules(guesses=3, within_s=60, lock_s=30, max_lock_s=60),
-            journal=self.journal,
-            upkeep=self.upkeep,
-            clock=clock,
-            source_title="Website",
-            tell=self.outcomes.append,
-        )
-        self.doorman.start()
-        self._tick_ns = time.monotonic_ns()
-
-    def scan(self, text: str, reader: str = "scanner", after_s: float = REPEAT_S + 1) -> Outcome | None:
-        """Present a text, `after_s` after the one before on the frames' own clock; what was told of it, or None."""
-        before = len(self.outcomes)
-        self._tick_ns += round(after_s * 1e9)
-        assert self.doorman.present(Scan("front", reader, Frame(text.encode(), self._tick_ns)))
-        self.settle()
-        return self.outcomes[-1] if len(self.outcomes) > before else None
-
-    def settle(self) -> None:
-        """Until the doorman has nothing to do."""
-        with pytest.raises(RuntimeError):  # a stopped door refuses, after all that was presented before
-            self.doorman.unlock(StaffUnlock("stopped", "", "")).result(5)
-
-    def wait_locked(self) -> None:
-        """Until the pulse has ended and the door knows."""
-        for _ in range(500):
-            if self.door.is_free:
-                return
-            time.sleep(0.01)
-        raise AssertionError("the pulse did not end")
-
-    def reasons(self) -> list[str]:
-        """What was told: a reason, or granted."""
-        return [outcome.denied.reason.value if outcome.denied else "granted" for outcome in self.outcomes]
-
-    def journaled(self) -> list[tuple[str, str | None]]:
-        """Kinds and reasons in the journal, once all that waits is written."""
-        self.upkeep.submit(lambda _conn: None).result(5)
-        return [(row["kind"], row["reason"]) for row in files.rows(self.store, "SELECT kind, reason FROM journal ORDER BY seq")]
-
-    def close(self) -> None:
-        """Stop everything."""
-        self.doorman.close(5)
-        self.door.stop()
-        self.upkeep.close(5)
-        self.journal.close()
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """A world with two admissions per door."""
-    made = World(tmp_path)
-    yield made
-    made.close()
-
-
-def issued(**other: Any) -> str:  # noqa: ANN401 - a code's fields
-    """A code's text."""
-    return codes.issue(replace(CODE, **other), SEED)
+from drivers.base import Frame
+from tests.daemon.world import NOW_MS, World, issued
 
 
 def test_granted__the_admission_is_written_before_the_relay_moves(world: World) -> None:
@@ -261,9 +130,9 @@ def test_an_overlong_frame_is_unreadable(world: World) -> None:
 def test_a_flood_is_bounded(world: World) -> None:
     """A reader has at most a few scans waiting; more are not taken, and the doorman is well."""
     with world.journal.gate:
-        assert world.doorman.present(Scan("front", "scanner", Frame(issued().encode(), 0)))
+        assert world.doorman.present(Scan("front", "scanner", Frame(issued().encode(), time.monotonic_ns())))
         time.sleep(0.1)  # the doorman waits for the gate with the first one
-        taken = [world.doorman.present(Scan("front", "scanner", Frame(b"X%d" % n, 0))) for n in range(20)]
+        taken = [world.doorman.present(Scan("front", "scanner", Frame(codes.PREFIX + b"%d" % n, 0))) for n in range(20)]
     assert taken == [True] * MAX_WAITING_PER_READER + [False] * (20 - MAX_WAITING_PER_READER)
     world.settle()
     assert world.doorman.is_well()
@@ -295,7 +164,7 @@ def test_denied__nothing_opens_after_the_stop(world: World) -> None:
 def test_a_stop_during_the_commit_keeps_the_door_shut(world: World) -> None:
     """When the agent is told to stop while an admission is being written, the relay does not move any more."""
     with world.journal.gate:
-        world.doorman.present(Scan("front", "scanner", Frame(issued().encode(), 0)))
+        world.doorman.present(Scan("front", "scanner", Frame(issued().encode(), time.monotonic_ns())))
         time.sleep(0.1)
         world.door.stop()
     world.settle()
@@ -314,7 +183,7 @@ def test_the_doormans_death_is_told(tmp_path: Path) -> None:
     """What kills the thread reaches the agent, which has to die with it."""
     world = World(tmp_path)
     world.journal.facts = None  # type: ignore[method-assign, assignment]  # whatever nobody thought of
-    world.doorman.present(Scan("front", "scanner", Frame(issued().encode(), 0)))
+    world.doorman.present(Scan("front", "scanner", Frame(issued().encode(), time.monotonic_ns())))
     with pytest.raises(TypeError):
         world.doorman.death.result(5)
     assert not world.doorman.is_well()
