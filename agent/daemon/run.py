@@ -64,6 +64,7 @@ class Agent:
         self._reader_states: dict[str, str] = {}
         self._dropped: dict[str, int] = {}
         self._alive_s = time.monotonic()
+        self._stale_until_s = 0.0
 
     async def run(self) -> None:
         """Build, serve until a signal, lock. Raises what stopped the start, or what killed the door."""
@@ -247,12 +248,17 @@ class Agent:
 
     def _was_stalled(self) -> bool:
         """Whether this process stood still until just now: what readers hold from that time is not of now."""
-        return time.monotonic() - self._alive_s > STALLED_S
+        now_s = time.monotonic()
+        return now_s < self._stale_until_s or now_s - self._alive_s > STALLED_S
 
     async def _beat(self) -> None:
         """Show that the loop is alive, and tell of scans that nobody looked at, once a second however many there were."""
         while True:
-            self._alive_s = time.monotonic()
+            now_s = time.monotonic()
+            if now_s - self._alive_s > STALLED_S:
+                # this timer may run before the readers' data is looked at
+                self._stale_until_s = now_s + BEAT_S / 2
+            self._alive_s = now_s
             dropped, self._dropped = self._dropped, {}
             for reader, count in dropped.items():
                 self._events.publish("scan_dropped", reader=reader, count=count)

@@ -56,6 +56,7 @@ def test_denied__a_code_shown_while_the_agent_stood_still(run_on_stage: Run, goo
         await asyncio.sleep(run.STALLED_S + 0.5)
         os.kill(pid, signal.SIGCONT)
         assert (await stage.event("scan_dropped", "admitted"))["event"] == "scan_dropped"
+        await asyncio.sleep(run.BEAT_S)
         scanned_ns = stage.scan(good_code(stage, 2))
         assert await stage.relay_record("released", scanned_ns)
         released = [line for line in stage.relay_log.read_text("ascii").splitlines() if line.endswith("released")]
