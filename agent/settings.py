@@ -45,7 +45,7 @@ class StoreSettings(_Part):
     """The table `[store]`."""
 
     path: AbsolutePath = Path("/var/lib/tourlatch/journal.db")
-    """The journal and outbox: one SQLite file, with its -wal, -shm and .lock beside it."""
+    """The journal and outbox: one SQLite file, with its -wal and -shm beside it; one agent a folder."""
 
 
 class ControlSettings(_Part):

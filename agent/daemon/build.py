@@ -49,18 +49,26 @@ class Parts:
     journal: Journal
     upkeep: upkeep.Upkeep
     clock: DoorClock
+    is_new_store: bool
 
 
-def build(
-    settings: AgentSettings, stack: ExitStack, on_locked: Callable[[str, Pulse], None], on_fault: Callable[[Exception], None]
-) -> Parts:
-    """Open everything; `stack` closes it. `on_locked` and `on_fault` are called from the relays' threads."""
-    doors = {door.name: _door(door, settings, stack, on_locked, on_fault) for door in settings.door}
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Whom to tell, from threads: a pulse that ended, a relay that cannot be locked, an entry that could not be written."""
+
+    on_locked: Callable[[str, Pulse], None]
+    on_fault: Callable[[Exception], None]
+    on_lost: Callable[[str], None]
+
+
+def build(settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Parts:
+    """Open everything; `stack` closes it."""
+    doors = {door.name: _door(door, settings, stack, callbacks) for door in settings.door}
     stack.enter_context(files.held(settings.store.path))
-    files.bring_up_to_date(settings.store.path)
+    is_new_store = files.bring_up_to_date(settings.store.path)
     gate = threading.RLock()
     journal = Journal(settings.store.path, gate)
-    keeper = upkeep.Upkeep(settings.store.path, gate)
+    keeper = upkeep.Upkeep(settings.store.path, gate, callbacks.on_lost)
     stack.callback(keeper.close, STORE_CLOSE_S)
     last_seen_ms = keeper.submit(upkeep.last_seen_ms).result()
     boot = boot_number()
@@ -71,18 +79,12 @@ def build(
     read_secret(knock.appointment_key_file)
     prospect_key = read_secret(knock.prospect_key_file or knock.appointment_key_file)
     readers = [_reader(door.name, reader, stack) for door in settings.door for reader in door.reader]
-    return Parts(doors, readers, keys, prospect_key, journal, keeper, clock)
+    return Parts(doors, readers, keys, prospect_key, journal, keeper, clock, is_new_store)
 
 
-def _door(
-    door: DoorSettings,
-    settings: AgentSettings,
-    stack: ExitStack,
-    on_locked: Callable[[str, Pulse], None],
-    on_fault: Callable[[Exception], None],
-) -> Door:
+def _door(door: DoorSettings, settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Door:
     line = line_of(door, settings.control.socket.parent)
-    made = Door(door.name, PulsedRelay(line, max_s=door.max_pulse_s, on_fault=on_fault), door.pulse_s, on_locked)
+    made = Door(door.name, PulsedRelay(line, max_s=door.max_pulse_s, on_fault=callbacks.on_fault), door.pulse_s, callbacks.on_locked)
     stack.callback(made.stop)
     return made
 

@@ -23,7 +23,7 @@ from agent.core.tour import TourCode
 from agent.daemon.door import Door
 from agent.errors import StoreError
 from agent.store import upkeep
-from agent.store.journal import Admitted, Journal, Moment, Note, write_note
+from agent.store.journal import Admitted, Journal, Moment, Note
 from agent.timekeeping import DoorClock, Now
 from drivers.base import DriverError, Frame
 
@@ -243,7 +243,7 @@ class Doorman:
         if denied.reason is not Reason.LOCKED_OUT:
             appointment_id, code_id = (code.appointment_id, code.code_id) if code else (None, None)
             note = Note(_moment(now), "refusal", scan.door, scan.reader, denied.reason, appointment_id, code_id)
-            self._upkeep.submit(lambda conn: write_note(conn, note))
+            self._upkeep.note(note)
         return Outcome(scan, now, code, denied, admitted)
 
     def _count_guess(self, outcome: Outcome, record: _ReaderRecord) -> Outcome:
@@ -254,7 +254,7 @@ class Doorman:
         locked_s = record.lockout.until_s - tick_s
         scan = outcome.scan
         note = Note(_moment(outcome.now), "lockout", scan.door, scan.reader, Reason.LOCKED_OUT, detail={"lock_s": locked_s})
-        self._upkeep.submit(lambda conn: write_note(conn, note))
+        self._upkeep.note(note)
         return Outcome(scan, outcome.now, outcome.code, outcome.denied, outcome.admitted, None, locked_s)
 
     def _obey(self, door: Door, order: StaffUnlock, done: Future[None]) -> None:

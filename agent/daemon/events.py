@@ -22,6 +22,7 @@ _LEVELS = {
     "visit_in_doubt": logging.WARNING,
     "visits_in_doubt": logging.WARNING,
     "scan_dropped": logging.WARNING,
+    "store_made": logging.WARNING,
 }
 
 Event = dict[str, object]

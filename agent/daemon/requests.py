@@ -108,7 +108,7 @@ class Requests:
                 faults.append(str(error))
         self._events.publish("locked_by_staff", user=user)
         note = Note(self._moment(), "lock", detail={"user": user})
-        self._parts.upkeep.submit(lambda conn: write_note(conn, note))
+        self._parts.upkeep.note(note)
         if faults:
             raise DriverError(" ".join(faults))
         return {"doors": list(self._parts.doors)}

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from agent import notify
 from agent.core.clock import ClockState
 from agent.core.reasons import Circumstance, for_operator, for_prospect
-from agent.daemon.build import Parts, ReaderAt, build
+from agent.daemon.build import Callbacks, Parts, ReaderAt, build
 from agent.daemon.control import Control
 from agent.daemon.doorman import Doorman, Outcome, Scan
 from agent.daemon.events import Events
@@ -31,7 +31,7 @@ from agent.daemon.sender import Sender
 from agent.daemon.supervise import supervise
 from agent.settings import AgentSettings
 from agent.store import upkeep
-from agent.store.journal import Moment, Note, write_note
+from agent.store.journal import Moment, Note
 from agent.timekeeping import Now, boot_number
 from drivers.base import Frame, Pulse, ReaderState
 
@@ -71,7 +71,7 @@ class Agent:
         with ExitStack() as stack:
             # a busy thread may hold the interpreter for this long before the doorman gets it
             sys.setswitchinterval(_SWITCH_S)
-            self._parts = parts = build(self._settings, stack, self._pulse_ended, self._relay_fault)
+            self._parts = parts = build(self._settings, stack, Callbacks(self._pulse_ended, self._relay_fault, self._note_lost))
             self._events = Events(lambda: parts.clock.now().guess_ms)
             self._doorman = self._make_doorman(parts)
             stack.callback(self._doorman.close, DOORMAN_CLOSE_S)
@@ -90,7 +90,9 @@ class Agent:
             stack.callback(self._control.close)
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._begin_to_stop)
-            parts.journal.write(Note(self._moment(), "start", detail={"version": self._version}))
+            parts.journal.write(Note(self._moment(), "start", detail={"version": self._version, "is_new_store": parts.is_new_store}))
+            if parts.is_new_store:
+                self._events.publish("store_made", path=str(self._settings.store.path))
             self._doorman.start()
             try:
                 async with asyncio.TaskGroup() as group:
@@ -102,7 +104,7 @@ class Agent:
             finally:
                 for door in parts.doors.values():
                     door.stop()
-            parts.upkeep.submit(lambda conn: write_note(conn, Note(self._moment(), "stop")))
+            parts.upkeep.note(Note(self._moment(), "stop"))
 
     def _start_tasks(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         components = {"outbox": self._sender.run, "control": self._control.run}
@@ -219,6 +221,10 @@ class Agent:
 
         self._from_thread(die)
 
+    def _note_lost(self, error: str) -> None:
+        """A refusal or another entry could not be written: it is counted in `status`, and told here."""
+        self._from_thread(lambda: self._events.publish("store_failed", error=error))
+
     def _component_died(self, name: str, error: BaseException, wait_s: float) -> None:
         self._note(
             "component_failed", detail={"component": name, "error": f"{type(error).__name__}: {error}", "restart_s": round(wait_s, 1)}
@@ -227,8 +233,7 @@ class Agent:
     def _note(self, kind: str, *, door: str | None = None, reader: str | None = None, detail: dict[str, object] | None = None) -> None:
         """Tell and journal."""
         self._events.publish(kind, door=door, reader=reader, **(detail or {}))
-        note = Note(self._moment(), kind, door, reader, detail=detail)
-        self._parts.upkeep.submit(lambda conn: write_note(conn, note))
+        self._parts.upkeep.note(Note(self._moment(), kind, door, reader, detail=detail))
 
     # --- tasks ---
 

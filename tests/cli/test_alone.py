@@ -93,7 +93,7 @@ def test_drop__writes_down_who(store: Path, call: Call, site: Path) -> None:
 
 def test_busy__a_store_that_another_holds_is_left_alone(store: Path, call: Call, site: Path) -> None:
     """While another process holds the store and no agent answers, nothing is changed, and who is in the way is told."""
-    sentence = f"tourlatch: another tourlatch process holds the store {store}\n"
+    sentence = f"tourlatch: another tourlatch process holds the store {store} (there is one agent per folder)\n"
     with files.held(store):
         for words in (("retry", "--all"), ("retry", "x"), ("drop", "--yes", "x")):
             assert call("outbox", *words, "-c", site / "agent.toml") == (1, "", sentence)

@@ -77,12 +77,14 @@ def test_status__is_one_json_value_with_every_part(stage: Stage, call: Call) -> 
     assert (status, err) == (0, "")
     assert found.pop("outbox").keys() == {"due", "sending", "in_doubt", "dead", "doubts"}
     assert found.pop("knock").keys() == {"is_up", "failures", "sending"}
+    # the machine that runs this may have NTP
+    assert found.pop("clock")["state"] in ("trusted", "synchronised")
     assert found == {
         "ok": True,
         "version": metadata.version("tourlatch"),
         "community_id": "1001",
         "doors": {"front": {"state": "locked", "readers": {"front-scanner": "ready"}}},
-        "clock": {"state": "trusted"},
+        "unwritten": 0,
     }
     assert earliest < time.time() * 1000 < latest
     assert isinstance(up_s, int)
@@ -98,7 +100,9 @@ def test_status__for_people_tells_the_same(stage: Stage, call: Call) -> None:
     assert [line.partition(":")[0] for line in lines[1:]] == ["door front", "clock", "keys", "outbox"]
     assert re.fullmatch(rf"tourlatch {re.escape(metadata.version('tourlatch'))}, community 1001, up \d+ s", lines[0])
     assert lines[1] == "door front: locked; readers: front-scanner ready"
-    assert re.fullmatch(r"clock: trusted, between \w+, \w+ \d+ at \d+:\d\d [AP]M and \w+, \w+ \d+ at \d+:\d\d [AP]M", lines[2])
+    assert re.fullmatch(
+        r"clock: (trusted|synchronised), between \w+, \w+ \d+ at \d+:\d\d [AP]M and \w+, \w+ \d+ at \d+:\d\d [AP]M", lines[2]
+    )
 
 
 def test_unlock__is_journaled_with_who_and_why_before_the_relay_moves(stage: Stage, call: Call) -> None:

@@ -184,7 +184,7 @@ def test_second__agent_on_a_store_refuses_and_does_not_disturb_the_first(tmp_pat
     async def play(stage: Stage) -> None:
         second = program("run", "-c", stage.config_path)
         out, err = await asyncio.to_thread(second.communicate, timeout=20)
-        because = json.dumps(f"another tourlatch process holds the store {tmp_path / 'journal.db'}")
+        because = json.dumps(f"another tourlatch process holds the store {tmp_path / 'journal.db'} (there is one agent per folder)")
         assert (second.returncode, out, err) == (1, "", f'"cannot start" because={because}\n')
         await stage.ask({"do": "unlock", "door": "front", "reason": "drill"})
         assert stage.relay_level() == "released"

@@ -309,7 +309,7 @@ def test_lock__locks_every_door_though_one_relay_fails() -> None:
     doors = {"a": SimpleNamespace(lock=lambda: locked.append("a")), "b": SimpleNamespace(lock=broken)}
     doors["c"] = SimpleNamespace(lock=lambda: locked.append("c"), state=State.LOCKED)
     now = SimpleNamespace(guess_ms=0, interval=None)
-    parts: Any = SimpleNamespace(doors=doors, clock=SimpleNamespace(now=lambda: now), upkeep=SimpleNamespace(submit=lambda _work: None))
+    parts: Any = SimpleNamespace(doors=doors, clock=SimpleNamespace(now=lambda: now), upkeep=SimpleNamespace(note=lambda _note: None))
     nothing: Any = None
     requests = Requests(
         settings=nothing, parts=parts, doorman=nothing, sender=nothing, events=Events(lambda: 0), version="0", reader_states={}
