@@ -52,6 +52,8 @@ def _status_lines(found: dict[str, Any], settings: AgentSettings) -> list[str]:
     link = links[knock["is_up"]]
     dead, doubt = box["dead"], box["in_doubt"]
     lines.append(f"outbox: {waiting} to send, {doubt} held in doubt, {dead} dead letters, {box['doubts']} answers lost; Knock {link}")
+    if found["unwritten"]:
+        lines.append(f"journal: {found['unwritten']} entries could not be written since the start: check the disk's space and health")
     return lines
 
 
