@@ -32,6 +32,7 @@ sys.stdin.readline()
 logs.flush(30)
 log.info("after")
 log.info("end")
+logs.flush(30)
 """
 UNWILLING = """
 import logging, os
