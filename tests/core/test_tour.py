@@ -150,7 +150,7 @@ def test_denied__a_place_for_personal_data() -> None:
     assert named & PERSONAL == set()
     assert named == {
         "code_id", "appointment_id", "prospect_id", "community_id", "doors", "unit_names", "window", "key_id",
-        "standing", "source_title", "visit_id", "visit_ms", "start_ms", "end_ms",
+        "standing", "source_title", "revision", "visit_id", "visit_ms", "start_ms", "end_ms",
     }  # fmt: skip
 
 
