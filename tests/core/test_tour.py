@@ -159,3 +159,11 @@ def test_denied__a_roster_entry_with_no_codes_id(code_id: str) -> None:
     """What can be no code's id is not taken as the one that is alive: it would shut everybody out."""
     with pytest.raises(TourError, match="12 hexadecimal digits"):
         RosterEntry("77", Standing.CONFIRMED, code_id)
+
+
+@pytest.mark.parametrize("revision", [-1, 2**53 + 1])
+def test_denied__a_revision_out_of_bounds(revision: int) -> None:
+    """A revision counts from nothing up to what every JSON reader can tell apart."""
+    assert RosterEntry("77", Standing.CONFIRMED, revision=2**53).revision == 2**53
+    with pytest.raises(TourError, match="a revision is a number from 0 to"):
+        RosterEntry("77", Standing.CONFIRMED, revision=revision)
