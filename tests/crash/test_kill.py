@@ -88,7 +88,7 @@ class Ordeal:
         raise AgentError("the outbox was not drained within 30 s")
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("worker", range(WORKERS))
 def test_no_visit_is_lost_and_none_invented__killed_at_any_instant(worker: int, tmp_path: Path) -> None:
     """After any number of SIGKILLs, Knock, outbox and dead letters together hold exactly the admitted tours, and each start locks."""
