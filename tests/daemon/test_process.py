@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.clock import Anchor, ClockState, Interval
-from agent.daemon import doorman, run
+from agent.core.clock import Anchor, ClockState, Interval, Reading, Trust
+from agent.daemon import build, doorman, run
 from agent.daemon.doorman import Scan
 from agent.daemon.run import Agent
 from agent.demo.stage import Stage
@@ -65,34 +65,40 @@ def test_denied__a_code_shown_while_the_agent_stood_still(run_on_stage: Run, goo
     run_on_stage(play)
 
 
+def _watchdog_at(path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
+    """Play systemd: the socket that an agent started from now on feeds."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    listener.bind(str(path))
+    listener.setblocking(False)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+    monkeypatch.setenv("WATCHDOG_USEC", "150000")
+    return listener
+
+
+def _fed(listener: socket.socket) -> int:
+    """How many times the watchdog was fed since the last look."""
+    count = 0
+    while True:
+        try:
+            count += listener.recv(4096).count(b"WATCHDOG=1")
+        except BlockingIOError:
+            return count
+
+
 def test_the_watchdog_is_not_fed_while_the_doorman_hangs(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A doorman who hangs in a job starves the watchdog, though the loop is well; when he goes on, it is fed again."""
     monkeypatch.setattr(doorman, "STUCK_S", 0.2)
-    address = str(tmp_path / "notify")
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    listener.bind(address)
-    listener.setblocking(False)
-    monkeypatch.setenv("NOTIFY_SOCKET", address)
-    monkeypatch.setenv("WATCHDOG_USEC", "150000")
-
-    def heard() -> int:
-        """How many times it was fed since the last look."""
-        count = 0
-        while True:
-            try:
-                count += listener.recv(4096).count(b"WATCHDOG=1")
-            except BlockingIOError:
-                return count
+    listener = _watchdog_at(tmp_path / "notify", monkeypatch)
 
     async def play(agent: Agent) -> None:
-        await until(lambda: heard() > 0)
+        await until(lambda: _fed(listener) > 0)
         with agent._parts.journal.gate:
             agent._doorman.present(Scan("front", "scanner", Frame(b"GARBAGE", time.monotonic_ns())))
             await asyncio.sleep(0.5)
-            heard()
+            _fed(listener)
             await asyncio.sleep(0.4)
-            assert heard() == 0
-        await until(lambda: heard() > 0)
+            assert _fed(listener) == 0
+        await until(lambda: _fed(listener) > 0)
 
     live(site, Agent, play)
     listener.close()
@@ -155,3 +161,46 @@ def test_a_certain_time_is_kept_for_the_rest_of_the_boot(site: Site) -> None:
     live(site, Agent, play)
     assert anchors == [anchors[2], None, anchors[2]]
     assert _marks(site)["anchor_boot"] == boot_number()
+
+
+def test_a_restart_without_ntp_goes_on_from_what_was_certain(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started again offline in the same boot, the door holds the time; in another boot it only knows that it is not earlier."""
+    monkeypatch.setattr(build, "kernel_reading", lambda: unsynchronised)
+    states: list[ClockState] = []
+
+    async def learn(agent: Agent) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        known = Anchor(Interval(now_ms - 50, now_ms + 50), unsynchronised().tick_ns)
+        agent._parts.upkeep.submit(partial(upkeep.set_anchor, boot=boot_number(), anchor=known)).result(5)
+
+    async def look(agent: Agent) -> None:
+        states.append(agent._parts.clock.now().state)
+
+    async def pass_to_another_boot(agent: Agent) -> None:
+        await look(agent)
+        agent._parts.upkeep.submit(partial(upkeep.set_anchor, boot=1, anchor=agent._parts.clock.anchor)).result(5)
+
+    site.settings = site.settings.model_copy(update={"clock": site.settings.clock.model_copy(update={"trust": Trust.NTP})})
+    for play in (learn, pass_to_another_boot, look):
+        live(site, Agent, play)
+    assert states == [ClockState.HOLDING, ClockState.LOST]
+
+
+def unsynchronised() -> Reading:
+    """The kernel's clocks on a board that NTP does not reach."""
+    return Reading(time.time_ns() // 1_000_000, time.clock_gettime_ns(time.CLOCK_BOOTTIME), is_synchronised=False, error_ms=100)
+
+
+def test_the_watchdog_is_not_fed_once_upkeep_has_died(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without the thread that writes refusals, marks and news, the agent is not well, though the door would still open."""
+    listener = _watchdog_at(tmp_path / "notify", monkeypatch)
+
+    async def play(agent: Agent) -> None:
+        await until(lambda: _fed(listener) > 0)
+        agent._parts.upkeep.close(5)
+        _fed(listener)
+        await asyncio.sleep(0.3)
+        assert _fed(listener) == 0
+
+    live(site, Agent, play)
+    listener.close()
