@@ -110,7 +110,6 @@ class Sender:
                     self._events.publish("store_failed", error=str(error))
                     await asyncio.sleep(STORE_RETRY_S)
                     continue
-                finished = []
                 if parcels and reporter is None:
                     reporter = await self._connect()
                 if reporter is not None:
