@@ -10,12 +10,14 @@ import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from agent.errors import ConfigError
-from agent.settings import AgentSettings, known_keys, validate
+from agent.settings.agent import AgentSettings
+from agent.settings.parts import Mistakes, Part, known_keys, validate
 
 MAX_FILE_BYTES = 1_000_000
+AnyPart = TypeVar("AnyPart", bound=Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +30,45 @@ class EffectiveValue:
 
 
 def load(path: Path) -> AgentSettings:
-    """The settings in a file; raises `ConfigError` with every mistake, one a line."""
-    return parse(_read(path), str(path))
+    """The agent's settings in a file; raises `ConfigError` with every mistake, one a line."""
+    return load_as(AgentSettings, path)
 
 
-def load_with_origins(path: Path) -> tuple[AgentSettings, list[EffectiveValue]]:
-    """The settings and every effective value with its origin; raises `ConfigError` like `load`."""
-    written = _read(path)
-    settings = parse(written, str(path))
-    return settings, _flatten(settings.model_dump(mode="json"), written, "")
+def load_as(model: type[AnyPart], path: Path) -> AnyPart:
+    """A program's settings in a file; raises `ConfigError` with every mistake, one a line."""
+    return parse_as(model, read(path), str(path))
+
+
+def effective(model: type[Part], path: Path) -> list[EffectiveValue]:
+    """Every effective value of a file with its origin; raises `ConfigError` like `load`."""
+    written = read(path)
+    settings = parse_as(model, written, str(path))
+    return _flatten(settings.model_dump(mode="json"), written, "")
 
 
 def parse(written: dict[str, Any], name: str) -> AgentSettings:
-    """The settings in a table; `name` is what errors call it."""
-    found = validate(written)
-    if isinstance(found, AgentSettings):
+    """The agent's settings in a table; `name` is what errors call it."""
+    return parse_as(AgentSettings, written, name)
+
+
+def parse_as(model: type[AnyPart], written: dict[str, Any], name: str) -> AnyPart:
+    """A program's settings in a table; `name` is what errors call it."""
+    found = validate(model, written)
+    if not isinstance(found, Mistakes):
         return found
-    places = [tuple(detail["loc"]) for detail in found]
+    details = found.details
+    places = [tuple(detail["loc"]) for detail in details]
     # a table that is wrong inside also fails as a whole: only the innermost mistake helps
-    innermost = [detail for detail, place in zip(found, places, strict=True) if not any(_is_inside(other, place) for other in places)]
-    raise ConfigError("\n".join(f"{name}: {_sentence(detail)}" for detail in innermost))
+    innermost = [detail for detail, place in zip(details, places, strict=True) if not any(_is_inside(other, place) for other in places)]
+    raise ConfigError("\n".join(f"{name}: {_sentence(detail, known_keys(model))}" for detail in innermost))
 
 
 def _is_inside(other: tuple[object, ...], place: tuple[object, ...]) -> bool:
     return len(other) > len(place) and other[: len(place)] == place
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """The table in a file; raises `ConfigError` for one that cannot be read or is not TOML."""
     try:
         with path.open("rb") as file:  # not read_text: a device such as /dev/zero has no end
             content = file.read(MAX_FILE_BYTES + 1)
@@ -69,10 +83,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"the configuration {path} is not TOML: {error}") from error
 
 
-def _sentence(detail: dict[str, Any]) -> str:
+def _sentence(detail: dict[str, Any], keys: list[str]) -> str:
     place = ".".join(str(part) for part in detail["loc"] if part not in ("gpio", "played", "serial"))
     if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(detail["loc"][-1]), known_keys(), n=1)
+        near = difflib.get_close_matches(str(detail["loc"][-1]), keys, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         return f"{place}: there is no such key{hint}"
     if detail["type"] == "missing":

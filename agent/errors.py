@@ -25,3 +25,15 @@ class AgentAbsentError(AgentError):
 
 class RequestRefusedError(AgentError):
     """The running agent would not do what was asked, in its own words."""
+
+
+class ListenError(AgentError):
+    """A port cannot be had."""
+
+
+class RefusedError(AgentError):
+    """A request is refused; `status` is the HTTP status and the text what is told to the caller."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status

@@ -20,7 +20,7 @@ import httpx
 from agent.core.clock import to_iso
 from agent.core.replay import Delivered, Outcome, Refused, TryAgain, Unknown
 from agent.core.tour import Visit
-from agent.settings import KnockSettings
+from agent.settings.knock import KnockSettings
 
 MAX_WORDS = 200
 MAX_VISIT_ID = 100

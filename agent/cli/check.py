@@ -5,27 +5,43 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agent.cli.options import config_option, json_option, print_json
+
+if TYPE_CHECKING:
+    from agent.settings.parts import Part
+
+
+def _model(*, is_desk: bool) -> type[Part]:
+    from agent.settings.agent import AgentSettings
+
+    if not is_desk:
+        return AgentSettings
+    from agent.settings.desk import DeskSettings
+
+    return DeskSettings
 
 
 @click.command()
 @config_option
 @json_option
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the file, for editors.")
-def check(config_path: Path, as_json: bool, schema: bool) -> None:
+@click.option("--desk", "is_desk", is_flag=True, help="The file is the desk's; told by itself unless --schema is asked for.")
+def check(config_path: Path, as_json: bool, schema: bool, is_desk: bool) -> None:
     """Read a configuration as the programs would, and print every effective value and whether the file or a default gave it.
 
     Or every mistake in it, at once. No device is touched.
     """
-    from agent import config, settings
+    from agent import config
+    from agent.settings.parts import json_schema
 
     if schema:
-        click.echo(json.dumps(settings.json_schema(), indent=2, sort_keys=True))
+        click.echo(json.dumps(json_schema(_model(is_desk=is_desk)), indent=2, sort_keys=True))
         return
-    _, values = config.load_with_origins(config_path)
+    values = config.effective(_model(is_desk=is_desk or "community" in config.read(config_path)), config_path)
     if as_json:
         print_json([asdict(value) for value in values])
         return

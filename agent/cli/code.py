@@ -19,7 +19,7 @@ from agent.core.decide import Denied, Facts, decide
 from agent.core.reasons import EXPLANATIONS, Circumstance, for_operator, for_prospect
 from agent.core.tour import CODE_ID_BYTES, RosterEntry, Standing, TourCode, TourError, Window
 from agent.errors import AgentError, ConfigError
-from agent.settings import AgentSettings
+from agent.settings.agent import AgentSettings
 
 keys_option = click.option(
     "-f", "--keys", "folder", type=click.Path(path_type=Path), default=DEFAULT_KEYS, show_default=True, help="The folder of key files."

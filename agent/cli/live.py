@@ -13,7 +13,7 @@ from agent import config, protocol
 from agent.cli.options import config_option, json_option, print_json
 from agent.core.clock import for_people
 from agent.errors import AgentAbsentError
-from agent.settings import AgentSettings
+from agent.settings.agent import AgentSettings
 
 _RECORDED = "SELECT * FROM (SELECT * FROM journal ORDER BY seq DESC LIMIT :last) ORDER BY seq"
 

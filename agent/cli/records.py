@@ -19,7 +19,7 @@ from agent import config, protocol
 from agent.cli.options import config_option, json_option, print_json
 from agent.core.clock import Interval, for_people, to_iso
 from agent.errors import AgentAbsentError, StoreError
-from agent.settings import AgentSettings
+from agent.settings.agent import AgentSettings
 from agent.store import files
 from agent.store import outbox as queue
 from agent.store.journal import Moment, connect, transaction

@@ -18,7 +18,7 @@ from agent.credentials import list_keys, read_secret
 from agent.daemon.door import Door
 from agent.daemon.lines import line_of
 from agent.errors import ConfigError
-from agent.settings import AgentSettings, DoorSettings, SerialReader
+from agent.settings.agent import AgentSettings, DoorSettings, SerialReader
 from agent.store import files, upkeep
 from agent.store.journal import Journal
 from agent.timekeeping import DoorClock, boot_number, kernel_reading

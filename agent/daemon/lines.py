@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.settings import AgentSettings, DoorSettings
+from agent.settings.agent import AgentSettings, DoorSettings
 from drivers import registry
 from drivers.base import DriverError, Line
 

@@ -16,7 +16,7 @@ from agent.daemon.control import Handler
 from agent.daemon.doorman import Doorman, StaffUnlock
 from agent.daemon.events import Events
 from agent.daemon.sender import Sender
-from agent.settings import AgentSettings
+from agent.settings.agent import AgentSettings
 from agent.store import outbox, upkeep
 from agent.store.journal import Moment, Note, write_note
 from drivers.base import DriverError

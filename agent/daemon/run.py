@@ -29,7 +29,7 @@ from agent.daemon.events import Events
 from agent.daemon.requests import Requests
 from agent.daemon.sender import Sender
 from agent.daemon.supervise import supervise
-from agent.settings import AgentSettings
+from agent.settings.agent import AgentSettings
 from agent.store import upkeep
 from agent.store.journal import Moment, Note
 from agent.timekeeping import Now, boot_number

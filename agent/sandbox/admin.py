@@ -11,7 +11,7 @@ from agent.sandbox.fields import Fields, parse_json, refuse
 from agent.sandbox.ledger import Ledger
 from agent.sandbox.settings import SandboxSettings
 from agent.sandbox.state import ROUTES
-from agent.sandbox.web import Answer, Call, Dialect, Handler, json_answer
+from agent.web import Answer, Call, Dialect, Handler, json_answer
 
 _MOST_SECONDS = 20 * 366 * 24 * 3600
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from agent.sandbox.errors import RefusedError
+from agent.errors import RefusedError
 from agent.sandbox.fields import Fields, refuse
 from agent.sandbox.state import ROUTES
 

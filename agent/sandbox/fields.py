@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, NoReturn
 
-from agent.sandbox.errors import RefusedError
+from agent.errors import RefusedError
 
 BAD_REQUEST = 400
 
@@ -33,11 +33,6 @@ def parse_json(content: bytes) -> Any:  # noqa: ANN401 - JSON is of any type unt
         return json.loads(content.decode(), parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         refuse("The body is not valid JSON.")
-
-
-def to_json(value: object) -> bytes:
-    """JSON in pure ASCII: half a surrogate pair in a name is valid JSON, but has no UTF-8."""
-    return json.dumps(value, allow_nan=False).encode("ascii")
 
 
 def parse_instant(text: str, *, is_z_allowed: bool) -> datetime | None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agent.sandbox.errors import RefusedError, SandboxError
+from agent.errors import RefusedError
+from agent.sandbox.errors import SandboxError
 from agent.sandbox.records import KnockState
 from agent.sandbox.settings import SandboxSettings
 from agent.sandbox.state import Moment, Rules, Work

@@ -12,13 +12,13 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from agent.sandbox.errors import RefusedError
+from agent.errors import RefusedError
 from agent.sandbox.faults import Fault, FaultBoard, Kind
-from agent.sandbox.fields import Fields, parse_json, refuse, to_json
+from agent.sandbox.fields import Fields, parse_json, refuse
 from agent.sandbox.ledger import Ledger
 from agent.sandbox.settings import SandboxSettings
 from agent.sandbox.state import AVAILABLE_TIMES, CANCEL, PROSPECT, REQUEST, VISIT, Work
-from agent.sandbox.web import Answer, Call, Dialect, Handler, json_answer
+from agent.web import Answer, Call, Dialect, Handler, json_answer, to_json
 
 BOMB_BYTES = 256 * 1024 * 1024
 """What the body of a gzip bomb grows to: more than a door may ever hold, and small on the wire."""

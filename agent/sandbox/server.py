@@ -10,13 +10,13 @@ from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
+from agent.errors import ListenError, RefusedError
+from agent.listener import Listener
 from agent.sandbox import admin, public
-from agent.sandbox.errors import RefusedError, SandboxError
 from agent.sandbox.faults import FaultBoard
 from agent.sandbox.ledger import Ledger, system_now
-from agent.sandbox.listener import Listener
 from agent.sandbox.settings import SandboxSettings
-from agent.sandbox.web import build
+from agent.web import build, in_json
 
 ADMIN_HOST = "127.0.0.1"
 
@@ -29,7 +29,8 @@ class Sandbox:
     `url` and `admin_url` are valid inside the block. `clock` gives the present as an aware `datetime`; a test may bring its own.
 
     Raises:
-        SandboxError: when the state file or a port cannot be used.
+        SandboxError: when the state file cannot be used.
+        ListenError: when a port cannot be had.
     """
 
     def __init__(self, settings: SandboxSettings, *, clock: Callable[[], datetime] = system_now) -> None:
@@ -38,8 +39,8 @@ class Sandbox:
         self._stopping = asyncio.Event()
         knock = public.Public(settings, self.ledger, self.faults, self._pause)
         inside = admin.Admin(settings, self.ledger, self.faults, self._apply_port)
-        self._public = Listener(build(knock.routes(), public.DIALECT), settings.host, settings.port)
-        self._admin = Listener(build(inside.routes(), admin.DIALECT), ADMIN_HOST, settings.admin_port)
+        self._public = Listener(build(knock.routes(), in_json(public.DIALECT)), settings.host, settings.port)
+        self._admin = Listener(build(inside.routes(), in_json(admin.DIALECT)), ADMIN_HOST, settings.admin_port)
 
     @property
     def url(self) -> str:
@@ -85,7 +86,7 @@ class Sandbox:
             return
         try:
             await self._public.open()
-        except SandboxError as error:
+        except ListenError as error:
             raise RefusedError(_UNAVAILABLE, str(error)) from error
 
 
@@ -93,7 +94,8 @@ async def serve(settings: SandboxSettings, announce: Callable[[Sandbox], None]) 
     """Run until SIGTERM or SIGINT; `announce` is called once, when both ports answer.
 
     Raises:
-        SandboxError: when the state file or a port cannot be used.
+        SandboxError: when the state file cannot be used.
+        ListenError: when a port cannot be had.
     """
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from agent.sandbox.errors import RefusedError
+from agent.errors import RefusedError
 from agent.sandbox.fields import Fields, refuse
 from agent.sandbox.records import CANCELLED, CONFIRMED, Appointment, KnockState, Prospect, Received, Visit, plain_email, plain_phone
 from agent.sandbox.settings import Community

@@ -6,9 +6,11 @@ import os
 import tempfile
 from pathlib import Path
 
-from agent.sandbox.errors import RefusedError, SandboxError
-from agent.sandbox.fields import Fields, parse_json, to_json
+from agent.errors import RefusedError
+from agent.sandbox.errors import SandboxError
+from agent.sandbox.fields import Fields, parse_json
 from agent.sandbox.records import KnockState
+from agent.web import to_json
 
 _FORMAT = "tourlatch sandbox 1"
 

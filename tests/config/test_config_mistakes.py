@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from agent import config
 from agent.cli import tourlatch
 from agent.errors import AgentError, ConfigError
-from agent.settings import DoorSettings, GpioRelay, PlayedRelay, SerialReader
+from agent.settings.agent import DoorSettings, GpioRelay, PlayedRelay, SerialReader
 from drivers import registry
 
 GOOD = tomllib.loads("""
@@ -222,7 +222,7 @@ def test_ok__an_address_that_is_safe(url: str) -> None:
 def test_fail__a_relative_path(place: str) -> None:
     """The agent starts in a folder of systemd's, so a relative path would mean another file than the writer's."""
     (mistake,) = _mistakes(_changed(place, "here"))
-    assert mistake == f"agent.toml: {place}: must be an absolute path, since systemd starts the agent in / (it is 'here')"
+    assert mistake == f"agent.toml: {place}: must be an absolute path, since systemd starts the program in / (it is 'here')"
 
 
 def test_fail__a_pulse_beyond_its_maximum() -> None:

@@ -15,7 +15,7 @@ from agent import config, credentials
 from agent.core import codes
 from agent.daemon.build import ReaderAt
 from agent.daemon.run import Agent, RelayFaultError
-from agent.settings import AgentSettings
+from agent.settings.agent import AgentSettings
 from agent.store import files
 from drivers.base import DriverError
 

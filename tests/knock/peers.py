@@ -17,7 +17,7 @@ from agent.sandbox.records import Appointment, Prospect
 from agent.sandbox.server import Sandbox
 from agent.sandbox.settings import SandboxSettings
 from agent.sandbox.slots import Span
-from agent.settings import KnockSettings
+from agent.settings.knock import KnockSettings
 
 KEY = "syndication-prospect-TEST-KEY"
 """The test key that Knock publishes for visits."""

@@ -15,12 +15,12 @@ HOMES = {
     "httpx": {"agent/knock.py"},
     "lgpio": {"drivers/relay_gpio.py"},
     "nacl": {"agent/core/signature.py"},
-    "pydantic": {"agent/settings.py"},
+    "pydantic": {"agent/settings/parts.py"},
     "segno": {"agent/qr.py"},
     "serial": {"drivers/reader_serial.py"},
     "sqlite_utils": {"agent/store/files.py"},
-    "starlette": {"agent/sandbox/web.py"},
-    "uvicorn": {"agent/sandbox/listener.py"},
+    "starlette": {"agent/web.py"},
+    "uvicorn": {"agent/listener.py"},
 }
 OURS = {"agent", "drivers"}
 

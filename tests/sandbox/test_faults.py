@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from agent.sandbox.errors import RefusedError
+from agent.errors import RefusedError
 from agent.sandbox.faults import EVERY_ROUTE, Fault, FaultBoard, Kind
 from agent.sandbox.public import BOMB_BYTES
 from agent.sandbox.state import ROUTES, VISIT

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from agent.cli import COMMANDS, tourlatch
 from agent.daemon.build import STORE_CLOSE_S
 from agent.daemon.run import DOORMAN_CLOSE_S
-from agent.settings import AgentSettings, ControlSettings, KnockSettings, StoreSettings
+from agent.settings.agent import AgentSettings, ControlSettings, StoreSettings
+from agent.settings.knock import KnockSettings
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "tourlatch.service"

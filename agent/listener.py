@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -18,8 +19,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from agent.sandbox.errors import SandboxError
-from agent.sandbox.web import ABORT
+from agent.errors import ListenError
+from agent.web import ABORT
 
 STOP_S = 1.0
 """How long a stop waits for work that is under way before it is cancelled."""
@@ -28,7 +29,7 @@ ASGIApp = Callable[..., Awaitable[None]]
 """An application as Uvicorn calls it; Starlette and Uvicorn each have their own type of it, and they do not match."""
 
 _KEEP_ALIVE_S = 30
-_BACKLOG = 128
+_BACKLOG = 1024
 _GOODBYES = 100
 _IS_OPEN = "is_open"
 
@@ -44,13 +45,17 @@ class _Connection(H11Protocol):
 
 
 class Listener:
-    """Serves `app` on `host` and `port`; port 0 takes a free one, and keeps it.
+    """Serves `app` on `host` and `port`, over TLS if there is `tls`; port 0 takes a free one, and keeps it.
+
+    More than `max_connections` at once are answered with 503.
 
     Raises:
-        SandboxError: from `start` and `open` when the port cannot be had.
+        ListenError: from `start` and `open` when the port cannot be had.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, *, tls: ssl.SSLContext | None = None, max_connections: int | None = None
+    ) -> None:
         self._config = Config(
             app,
             http=_Connection,
@@ -62,8 +67,10 @@ class Listener:
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
+            limit_concurrency=max_connections,
         )
         self._state = ServerState()
+        self._tls = tls
         self._host, self._port = host, port
         self._reserved: socket.socket | None = None
         self._server: asyncio.Server | None = None
@@ -83,7 +90,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         listening = self._bound(self.address[1])
         # known as open before the first connection comes, for one that comes to a closed port is aborted
-        server = await loop.create_server(self._connection, sock=listening, backlog=_BACKLOG, start_serving=False)
+        server = await loop.create_server(self._connection, sock=listening, backlog=_BACKLOG, start_serving=False, ssl=self._tls)
         self._server = server
         try:
             await server.start_serving()
@@ -124,7 +131,7 @@ class Listener:
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(self._host, port, type=socket.SOCK_STREAM)[0]
         except OSError as error:
-            raise SandboxError(f"{self._host!r} is no address of this device: {error.strerror}.") from error
+            raise ListenError(f"{self._host!r} is no address of this device: {error.strerror}.") from error
         bound = socket.socket(family, kind, protocol)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -135,7 +142,7 @@ class Listener:
         bound.setblocking(False)
         return bound
 
-    def _cannot_listen(self, error: OSError) -> SandboxError:
+    def _cannot_listen(self, error: OSError) -> ListenError:
         if error.errno == errno.EADDRINUSE:
-            return SandboxError(f"Port {self.address[1]} of {self._host} is in use by another program; stop it or choose another port.")
-        return SandboxError(f"The sandbox cannot listen on port {self.address[1]} of {self._host}: {error.strerror}.")
+            return ListenError(f"Port {self.address[1]} of {self._host} is in use by another program; stop it or choose another port.")
+        return ListenError(f"Nothing can listen on port {self.address[1]} of {self._host}: {error.strerror}.")

@@ -1,54 +1,38 @@
-"""The settings: every key with its meaning, bounds and default. The only importer of pydantic.
-
-Rule 1: closed and bounded: an unknown key is an error, every number has bounds, and its unit in its name.
-Rule 2: no secret has a place here, only the names of files.
-Rule 3: a default is safe. Where no default is safe (a relay's polarity), there is none.
-"""
+"""The agent's settings: every key with its meaning, bounds and default."""
 
 from __future__ import annotations
 
 import pwd
-from ipaddress import ip_address
 from itertools import combinations
-from os.path import realpath
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from typing import Annotated, Literal
 
 from agent.core.clock import ClockRules, Trust
 from agent.core.decide import Rules, UncertainClock
 from agent.core.lockout import LockoutRules
 from agent.core.replay import InDoubt, RetryPolicy
 from agent.core.tour import check_door, check_id
-
-_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "content-type", "accept-encoding"})
-"""What the HTTP client sets by what it sends; another value could smuggle a request or break every one."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-def _absolute(path: Path) -> Path:
-    if not path.is_absolute():
-        raise ValueError("must be an absolute path, since systemd starts the agent in /")
-    return path
+from agent.settings.knock import KnockSettings
+from agent.settings.parts import (
+    AbsolutePath,
+    Field,
+    Part,
+    ZoneName,
+    field_validator,
+    model_validator,
+    refuse_shared,
+    refuse_twice,
+)
 
 
-AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
-
-
-class StoreSettings(_Part):
+class StoreSettings(Part):
     """The table `[store]`."""
 
     path: AbsolutePath = Path("/var/lib/tourlatch/journal.db")
     """The journal and outbox: one SQLite file, with its -wal and -shm beside it; one agent a folder."""
 
 
-class ControlSettings(_Part):
+class ControlSettings(Part):
     """The table `[control]`."""
 
     socket: AbsolutePath = Path("/run/tourlatch/agent.sock")
@@ -67,14 +51,14 @@ class ControlSettings(_Part):
         return users
 
 
-class KeysSettings(_Part):
+class KeysSettings(Part):
     """The table `[keys]`."""
 
     folder: AbsolutePath = Path("/etc/tourlatch/keys")
     """The desk's public keys, `<id>.pub.toml` each. A code signed with any of them is genuine unless the file says retired."""
 
 
-class ClockSettings(_Part):
+class ClockSettings(Part):
     """The table `[clock]`."""
 
     trust: Trust = Trust.NTP
@@ -93,7 +77,7 @@ class ClockSettings(_Part):
         return ClockRules(self.trust, self.system_error_s * 1000, self.drift_ppm)
 
 
-class RulesSettings(_Part):
+class RulesSettings(Part):
     """The table `[rules]`."""
 
     grace_before_min: Annotated[int, Field(strict=True, ge=0, le=720)] = 15
@@ -104,7 +88,7 @@ class RulesSettings(_Part):
     """How often one appointment may open one door."""
 
 
-class LockoutSettings(_Part):
+class LockoutSettings(Part):
     """The table `[lockout]`."""
 
     guesses: Annotated[int, Field(strict=True, ge=2, le=1000)] = 10
@@ -121,51 +105,7 @@ class LockoutSettings(_Part):
         return LockoutRules(self.guesses, self.within_s, self.lock_s, self.max_lock_s)
 
 
-class KnockSettings(_Part):
-    """The table `[knock]`."""
-
-    base_url: str = "https://syndication.knockrentals.com"
-    """Knock's host: production, or https://stage-syndication.knockrentals.com for tests. Plain http to this machine only."""
-    appointment_key_file: str = "knock-appointment-key"
-    """File of the appointment key; a name without / is a credential of the unit (LoadCredential=)."""
-    prospect_key_file: str | None = None
-    """File of the key for prospects and visits; without it the appointment key serves."""
-    key_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "x-api-key"
-    """The header that carries the key."""
-    extra_headers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")], Annotated[str, Field(pattern=r"^[ -~]{1,256}$")]] = {}
-    """More headers for every request, such as company-id."""
-    connect_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 10.0
-    """For the connection, TLS included."""
-    read_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 20.0
-    """For each piece of an answer."""
-    write_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 10.0
-    """For each piece of a request."""
-    total_timeout_s: Annotated[float, Field(strict=True, gt=0, le=300)] = 45.0
-    """For one request with its whole answer."""
-    ca_file: AbsolutePath | None = None
-    """Certificates to trust instead of the system's, for a proxy with its own authority."""
-    max_answer_kb: Annotated[int, Field(strict=True, ge=1, le=1024)] = 64
-    """A longer answer is not read."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _safe(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment or parts.username:
-            raise ValueError("must be a plain https address without query or user")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
-            raise ValueError("must be https; plain http only to this machine (127.0.0.1, ::1 or localhost)")
-        return url.rstrip("/")
-
-    @model_validator(mode="after")
-    def _own_headers(self) -> KnockSettings:
-        for name in self.extra_headers:
-            if name.lower() in {*_OWN_HEADERS, self.key_header.lower()}:
-                raise ValueError(f"extra_headers must not name {name}, which the agent sets itself")
-        return self
-
-
-class OutboxSettings(_Part):
+class OutboxSettings(Part):
     """The table `[outbox]`."""
 
     in_doubt: InDoubt = InDoubt.RETRY
@@ -182,7 +122,7 @@ class OutboxSettings(_Part):
         return RetryPolicy(self.first_retry_s, self.max_retry_s, in_doubt=self.in_doubt)
 
 
-class GpioRelay(_Part):
+class GpioRelay(Part):
     """The table `[door.relay]` with the driver `gpio`."""
 
     driver: Literal["gpio"]
@@ -195,7 +135,7 @@ class GpioRelay(_Part):
     """The number in /dev/gpiochip…; left out, the board's own."""
 
 
-class PlayedRelay(_Part):
+class PlayedRelay(Part):
     """The table `[door.relay]` with the driver `played`."""
 
     driver: Literal["played"]
@@ -204,7 +144,7 @@ class PlayedRelay(_Part):
     """The file that holds the level, with a record of every change in <path>.log."""
 
 
-class SerialReader(_Part):
+class SerialReader(Part):
     """A table `[[door.reader]]` with the driver `serial`."""
 
     driver: Literal["serial"]
@@ -225,7 +165,7 @@ class SerialReader(_Part):
     """A line whose end does not come for this long is thrown away."""
 
 
-class DoorSettings(_Part):
+class DoorSettings(Part):
     """A table `[[door]]`."""
 
     name: str
@@ -252,12 +192,12 @@ class DoorSettings(_Part):
         return self
 
 
-class AgentSettings(_Part):
+class AgentSettings(Part):
     """The agent's whole file."""
 
     community_id: str
     """Knock's id of this property."""
-    time_zone: str
+    time_zone: ZoneName
     """The property's zone by its IANA name, such as America/Los_Angeles: for the times that people read."""
     help_phone: Annotated[str, Field(max_length=40, pattern=r"^[0-9+() .-]*$")] = ""
     """Whom a prospect calls from the door; it ends every refusal."""
@@ -288,25 +228,16 @@ class AgentSettings(_Part):
         check_id("community", value)
         return value
 
-    @field_validator("time_zone")
-    @classmethod
-    def _zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"{name!r} is no time zone; write one like America/Los_Angeles") from None
-        return name
-
     @model_validator(mode="after")
     def _distinct(self) -> AgentSettings:
-        _refuse_twice("the door name", [door.name for door in self.door])
-        _refuse_twice("the reader name", [reader.name for door in self.door for reader in door.reader])
-        _refuse_twice("the port", [str(reader.port) for door in self.door for reader in door.reader])
+        refuse_twice("the door name", [door.name for door in self.door])
+        refuse_twice("the reader name", [reader.name for door in self.door for reader in door.reader])
+        refuse_twice("the port", [str(reader.port) for door in self.door for reader in door.reader])
         gpio = [door.relay for door in self.door if isinstance(door.relay, GpioRelay)]
         for one, other in combinations(gpio, 2):
             if one.pin == other.pin and (one.chip == other.chip or None in (one.chip, other.chip)):
                 raise ValueError(f"the pin {one.pin} is used twice")
-        _refuse_shared(self._written_paths())
+        refuse_shared(self._written_paths())
         return self
 
     def _written_paths(self) -> list[tuple[str, str]]:
@@ -330,43 +261,3 @@ class AgentSettings(_Part):
             uncertain_clock=clock.when_uncertain,
             tolerated_ms=clock.tolerated_s * 1000,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _refuse_twice(what: str, values: list[str]) -> None:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{what} {value!r} is used twice")
-
-
-def _refuse_shared(written: list[tuple[str, str]]) -> None:
-    """Two things in one file would destroy each other; links and dots are followed, since two spellings can be one file."""
-    users: dict[str, str] = {}
-    for key, path in written:
-        other = users.setdefault(realpath(path), key)
-        if other != key:
-            raise ValueError(f"{other} and {key} would both write {path}")
-
-
-def validate(written: dict[str, Any]) -> AgentSettings | list[dict[str, Any]]:
-    """The settings in a table, or pydantic's account of every mistake in it."""
-    try:
-        return AgentSettings.model_validate(written)
-    except ValidationError as error:
-        return [dict(detail) for detail in error.errors(include_url=False)]
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of the agent's file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **AgentSettings.model_json_schema()}
-
-
-def known_keys() -> list[str]:
-    """Every key there is, in any table."""
-    return sorted({name for model in _Part.__subclasses__() for name in model.model_fields})
