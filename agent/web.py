@@ -85,6 +85,8 @@ class Dialect:
     unrouted: str
 
 
+ClientGone = ClientDisconnect
+"""Raised by `Call.body` when the client went away; there is nobody left to answer."""
 Handler = Callable[[Call], Awaitable[Answer]]
 Refusal = Callable[[Call, int, str, bool], Answer]
 """Makes the answer to a refused request, of its status and sentence; the last is whether its path or method is nobody's."""
@@ -152,7 +154,7 @@ class _Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             answer = await self._answer(_call(Request(scope, receive)))
-        except ClientDisconnect:
+        except ClientGone:
             return
         await _send(answer, scope, receive, send)
 

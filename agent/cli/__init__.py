@@ -18,6 +18,7 @@ from drivers.base import DriverError
 COMMANDS = {
     "check": ("agent.cli.check", "Read a configuration as the programs would."),
     "code": ("agent.cli.code", "Make, read and try tour codes."),
+    "desk": ("agent.cli.desk", "Run the booking site, the roster feed and the staff page."),
     "demo": ("agent.cli.demo", "Tell the whole story on a played scanner and a played board."),
     "events": ("agent.cli.live", "What happened, or what happens."),
     "keys": ("agent.cli.keys", "Signing keys and their ids."),

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 DEFAULT_CONFIG = Path("/etc/tourlatch/agent.toml")
+DEFAULT_DESK_CONFIG = Path("/etc/tourlatch/desk.toml")
 DEFAULT_KEYS = Path("/etc/tourlatch/keys")
 
 config_option = click.option(
@@ -19,6 +20,15 @@ config_option = click.option(
     default=DEFAULT_CONFIG,
     show_default=True,
     help="The agent's configuration.",
+)
+desk_config_option = click.option(
+    "-c",
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_DESK_CONFIG,
+    show_default=True,
+    help="The desk's configuration.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
