@@ -10,11 +10,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = {
+    "babel": {"agent/desk/pages/language.py"},
     "cbor2": {"agent/core/codes.py"},
+    "email_validator": {"agent/desk/people.py"},
     "gpiozero": {"drivers/relay_gpio.py"},
     "httpx": {"agent/knock.py"},
+    "jinja2": {"agent/desk/pages/rendering.py"},
     "lgpio": {"drivers/relay_gpio.py"},
     "nacl": {"agent/core/signature.py"},
+    "phonenumbers": {"agent/desk/people.py"},
     "pydantic": {"agent/settings/parts.py"},
     "segno": {"agent/qr.py"},
     "serial": {"drivers/reader_serial.py"},
