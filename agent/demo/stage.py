@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import queue
+import re
 import secrets
 import signal
 import subprocess
@@ -27,12 +28,12 @@ from agent import credentials, protocol
 from agent.core import codes
 from agent.core.clock import from_iso
 from agent.core.tour import CODE_ID_BYTES, TourCode, Window
+from agent.demo.configurations import WRITTEN_DESK, WRITTEN_FOLDER, WRITTEN_KNOCK, written
+from agent.demo.front_desk import FrontDesk
 from agent.errors import AgentError
 from agent.sandbox.server import Sandbox
 from agent.sandbox.settings import Community, SandboxSettings
 
-WRITTEN_FOLDER = "/tmp/tourlatch-demo"  # noqa: S108 - the placeholder in config/demo.toml
-WRITTEN_URL = "http://127.0.0.1:8790"
 TOUR_MINUTES = 15
 PATIENCE_S = 10.0
 
@@ -46,19 +47,32 @@ COMMUNITY = Community(
 )
 
 
+DESK_LINES = re.compile(r"^(\[desk\]\n(url|#).*\n\n?|desk_token_file .*\n|pin_key_file .*\n)", re.MULTILINE)
+"""What the agent's configuration says of the desk; a stage without one leaves it out."""
+
+
 def configuration() -> str:
-    """The text of demo.toml: from the package, or from the checkout that runs it."""
-    here = Path(__file__).parent
-    for path in (here / "demo.toml", here.parent.parent / "config" / "demo.toml"):
-        if path.is_file():
-            return path.read_text("utf-8")
-    raise AgentError("demo.toml is missing from this installation: install tourlatch again")
+    """The text of demo.toml for a door without a desk."""
+    return DESK_LINES.sub("", written("demo.toml"))
 
 
 class Stage:
-    """Everything that the story needs, in one folder; `open` and `close` it. `replace` changes the configuration's text."""
+    """Everything that the story needs, in one folder; `open` and `close` it.
 
-    def __init__(self, folder: Path, *, community: Community = COMMUNITY, replace: Mapping[str, str] | None = None) -> None:
+    `replace` changes the text of the agent's configuration, `replace_at_desk` of the desk's; without `has_desk` there is no desk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        community: Community = COMMUNITY,
+        replace: Mapping[str, str] | None = None,
+        has_desk: bool = False,
+        replace_at_desk: Mapping[str, str] | None = None,
+    ) -> None:
+        self._has_desk = has_desk
+        self._replace_at_desk = replace_at_desk
         self._replace = replace or {}
         self.folder = folder
         self.config_path = folder / "agent.toml"
@@ -73,7 +87,11 @@ class Stage:
     async def open(self) -> None:
         """Make keys, configuration and line, and start the stand-in for Knock."""
         await self.sandbox.start()
-        text = configuration().replace(WRITTEN_FOLDER, str(self.folder)).replace(WRITTEN_URL, self.sandbox.url)
+        self.desk = FrontDesk(self.folder, self.sandbox.url, replace=self._replace_at_desk)
+        if self._has_desk:
+            self.desk.open()
+        text = written("demo.toml").replace(WRITTEN_DESK, self.desk.url) if self._has_desk else configuration()
+        text = text.replace(WRITTEN_FOLDER, str(self.folder)).replace(WRITTEN_KNOCK, self.sandbox.url)
         for old, new in self._replace.items():
             text = text.replace(old, new)
         self.config_path.write_text(text, "utf-8")
@@ -93,7 +111,14 @@ class Stage:
             with suppress(subprocess.TimeoutExpired):
                 await asyncio.to_thread(self._agent.wait, 5)
             await self.kill_agent()
+        await self.desk.stop()
         await self.sandbox.stop()
+
+    async def start_desk(self) -> float:
+        """Start the desk and give the front door its token; returns the seconds that the start took."""
+        took_s = await self.desk.start()
+        await asyncio.to_thread(self.desk.new_door_token, "front")
+        return took_s
 
     async def start_agent(
         self, *, prefix: Sequence[str] = (), env: Mapping[str, str] | None = None, interpreter_options: Sequence[str] = ()
