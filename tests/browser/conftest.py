@@ -1,0 +1,87 @@
+"""A real browser in front of a real desk: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from agent.demo.stage import Stage
+
+CHROMIUM = shutil.which("chromium")
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 800}
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""No sandbox, since tests may run as root; the rest keeps Chromium from calling home."""
+
+Play = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for a module; without Chromium these tests are skipped, and say so."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here: apt install chromium")
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, play: Play, browser: Browser) -> Iterator[Stage]:  # noqa: ARG001 - no browser, no site
+    """Knock's stand-in, a desk and an agent at the front door that hears of the desk's changes."""
+    made = Stage(tmp_path_factory.mktemp("site"), replace={"pulse_s = 0.5": "pulse_s = 0.1"}, has_desk=True)
+    play(made.open())
+    try:
+        play(made.start_desk())
+        play(made.start_agent())
+        yield made
+    finally:
+        play(made.close())
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[Page]:
+    """A page on a phone, in English, that may run no script."""
+    yield from _page(
+        browser, viewport=PHONE, device_scale_factor=2, is_mobile=True, has_touch=True, locale="en-US", java_script_enabled=False
+    )
+
+
+@pytest.fixture
+def scripted(browser: Browser) -> Iterator[Page]:
+    """A page on a phone that runs scripts, as axe needs it."""
+    yield from _page(browser, viewport=PHONE, device_scale_factor=2, is_mobile=True, has_touch=True, locale="en-US")
+
+
+@pytest.fixture(scope="session")
+def album() -> Path | None:
+    """Where screenshots are kept: the folder that SCREENS names, if it does."""
+    named = os.environ.get("SCREENS")
+    if not named:
+        return None
+    folder = Path(named)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _page(browser: Browser, **options: Any) -> Iterator[Page]:  # noqa: ANN401 - Playwright's options
+    context: BrowserContext = browser.new_context(timezone_id="America/New_York", **options)
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    yield page
+    context.close()
