@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from agent.core.tour import check_door, check_id
 from agent.settings.knock import KnockSettings
 from agent.settings.parts import (
     AbsolutePath,
+    AfterValidator,
     Field,
     Part,
     WebAddress,
@@ -19,13 +21,74 @@ from agent.settings.parts import (
     field_validator,
     is_loopback,
     model_validator,
+    refuse_shared,
     refuse_twice,
 )
 
-Words = Annotated[str, Field(max_length=400)]
 SLUG = r"^[a-z0-9][a-z0-9-]{0,59}$"
 RESERVED_SLUGS = frozenset({"api", "healthz", "robots", "staff", "static", "tour"})
 """First parts of paths that are the desk's own."""
+MAX_OPEN_MIN = 24 * 60
+"""For so long a code may work, its graces included."""
+
+_ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_KEY_ID = r"^[0-9a-f]{8}$"
+_COUNTRY = r"^[A-Z]{2}$"
+_PHONE = r"^[0-9+() .-]*$"
+
+
+def _shaped(pattern: str, words: str) -> AfterValidator:
+    """A text's shape, with a sentence where a pattern would be told."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(words)
+        return text
+
+    return AfterValidator(check)
+
+
+def _host(text: str) -> str:
+    try:
+        ip_address(text)
+    except ValueError:
+        if _HOST.fullmatch(text) is None:
+            raise ValueError("must be a host's name or address alone, without a port") from None
+    return text
+
+
+def _secret_file(name: str) -> str:
+    if not name.startswith("/") and ("/" in name or name in ("", ".", "..")):
+        raise ValueError("must be a credential's name without /, or an absolute path")
+    return name
+
+
+def _lines(text: str) -> str:
+    if not text.replace("\n", "").replace("\u00a0", "").isprintable():
+        raise ValueError("must not hold control characters")
+    if text and not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _line(text: str) -> str:
+    if "\n" in text:
+        raise ValueError("must be one line")
+    return _lines(text)
+
+
+Words = Annotated[str, Field(max_length=400), AfterValidator(_lines)]
+"""A text for people, of one or several lines."""
+Line = AfterValidator(_line)
+"""What stands in a heading or in the head of an email: one line, so that nothing can be added to either."""
+Unit = Annotated[str, Field(min_length=1, max_length=40), Line]
+SecretFile = Annotated[str, AfterValidator(_secret_file)]
+MailAddress = Annotated[
+    str,
+    Field(max_length=255, json_schema_extra={"pattern": _ADDRESS}),
+    _shaped(_ADDRESS, "must be one bare address such as tours@example.com"),
+]
 
 
 class DeskStoreSettings(Part):
@@ -40,7 +103,7 @@ class DeskStoreSettings(Part):
 class ListenSettings(Part):
     """The table `[listen]`."""
 
-    host: Annotated[str, Field(max_length=255)] = "127.0.0.1"
+    host: Annotated[str, Field(max_length=255), AfterValidator(_host)] = "127.0.0.1"
     """The address to listen on. Anything but this machine's own needs a certificate."""
     port: Annotated[int, Field(strict=True, ge=0, le=65_535)] = 8780
     """The port; 0 takes a free one."""
@@ -48,7 +111,7 @@ class ListenSettings(Part):
     """The certificate with its chain, PEM; left out, a reverse proxy on this machine does HTTPS."""
     certificate_key_file: AbsolutePath | None = None
     """The certificate's key, PEM."""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: Annotated[tuple[str, ...], Field(max_length=50)] = ()
     """Networks of reverse proxies whose X-Forwarded-For is believed, such as 127.0.0.1/32; others' is ignored."""
     max_connections: Annotated[int, Field(strict=True, ge=10, le=20_000)] = 4000
     """So many connections at once; more are answered with 503."""
@@ -57,7 +120,12 @@ class ListenSettings(Part):
     @classmethod
     def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
         for network in networks:
-            ip_network(network)
+            try:
+                found = ip_network(network)
+            except ValueError:
+                raise ValueError(f"{network!r} is no network; write one like 127.0.0.1/32 or 10.0.0.0/8, with zeros behind its /") from None
+            if found.prefixlen == 0:
+                raise ValueError(f"{network!r} is everybody, who could then choose the address that limits count; name the proxies alone")
         return networks
 
     @model_validator(mode="after")
@@ -72,30 +140,37 @@ class ListenSettings(Part):
 class DeskKeysSettings(Part):
     """The table `[keys]`."""
 
-    folder: AbsolutePath = Path("/etc/tourlatch/keys")
-    """The signing keys (`tourlatch keys new`)."""
-    key_id: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")] | None = None
+    folder: AbsolutePath = Path("/etc/tourlatch/desk/keys")
+    """The signing keys (`tourlatch keys new -f`): a folder of the desk's own, which the agent on the same board cannot read."""
+    key_id: (
+        Annotated[
+            str,
+            Field(json_schema_extra={"pattern": _KEY_ID}),
+            _shaped(_KEY_ID, "must be a key's id, the 8 hexadecimal digits that `tourlatch keys list` shows"),
+        ]
+        | None
+    ) = None
     """Which of them signs, if several can."""
-    desk_secret_file: str = "desk-secret"  # noqa: S105 - the name of a file
+    desk_secret_file: SecretFile = "desk-secret"  # noqa: S105 - the name of a file
     """File of the desk's own secret of 32 characters or more, which manage links and PINs are made of; a new one ends them all."""
 
 
 class MailSettings(Part):
     """The table `[mail]`; left out, no email is sent."""
 
-    smtp_host: Annotated[str, Field(min_length=1, max_length=255)]
+    smtp_host: Annotated[str, Field(max_length=255), AfterValidator(_host)]
     """The mail server."""
     smtp_port: Annotated[int, Field(strict=True, ge=1, le=65_535)] = 587
     """Its port."""
     security: Literal["starttls", "tls", "none"] = "starttls"
     """`none` only to this machine."""
-    user: Annotated[str, Field(max_length=255)] | None = None
+    user: Annotated[str, Field(min_length=1, max_length=255), Line] | None = None
     """The account to log in with."""
-    password_file: str | None = None
+    password_file: SecretFile | None = None
     """File of the account's password."""
-    sender: Annotated[str, Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$", max_length=255)]
+    sender: MailAddress
     """The address that emails come from; the property's name is put before it."""
-    reply_to: Annotated[str, Field(pattern=r"^[^@\s<>]+@[^@\s<>]+$", max_length=255)] | None = None
+    reply_to: MailAddress | None = None
     """Where answers go."""
     timeout_s: Annotated[float, Field(strict=True, gt=0, le=300)] = 30.0
     """For each step of a delivery."""
@@ -114,7 +189,7 @@ class MailSettings(Part):
 class StaffSettings(Part):
     """The table `[staff]`; left out, there is no staff page."""
 
-    accounts_file: AbsolutePath = Path("/etc/tourlatch/staff")
+    accounts_file: AbsolutePath = Path("/etc/tourlatch/desk/staff")
     """Names and password hashes, made by `tourlatch staff add`."""
     session_hours: Annotated[int, Field(strict=True, ge=1, le=720)] = 12
     """After so long a log-in ends."""
@@ -141,6 +216,12 @@ class DeskQueueSettings(Part):
     mail_tries: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 200
     """After so many failures an email is a dead letter for staff."""
 
+    @model_validator(mode="after")
+    def _in_order(self) -> DeskQueueSettings:
+        if self.first_retry_s > self.max_retry_s:
+            raise ValueError(f"first_retry_s ({self.first_retry_s}) exceeds max_retry_s ({self.max_retry_s})")
+        return self
+
     def policy(self) -> RetryPolicy:
         """As the core takes it."""
         return RetryPolicy(self.first_retry_s, self.max_retry_s)
@@ -151,11 +232,11 @@ class DoorPlace(Part):
 
     name: str
     """The door's name in tour codes and in the agent's configuration."""
-    label: Words = ""
+    label: Annotated[str, Field(max_length=400), Line] = ""
     """What people call it, such as Main entrance; left out, its name."""
     directions: Words = ""
     """How to find it and what to do there."""
-    units: tuple[Annotated[str, Field(min_length=1, max_length=40)], ...] = ()
+    units: tuple[Unit, ...] = ()
     """Only tours that show one of these units open it; left out, every tour does."""
 
     @field_validator("name")
@@ -170,19 +251,29 @@ class CommunitySettings(Part):
 
     id: str
     """Knock's id of it."""
-    slug: Annotated[str, Field(pattern=SLUG)]
+    slug: Annotated[
+        str,
+        Field(json_schema_extra={"pattern": SLUG}),
+        _shaped(SLUG, "must be 1 to 60 lower-case letters, digits and hyphens, such as juniper-flats"),
+    ]
     """Its part of the page's address: https://…/juniper-flats."""
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[str, Field(min_length=1, max_length=80), Line]
     """As prospects know it."""
     time_zone: ZoneName
     """Its zone by the IANA name: the times on the pages are in it, and are said to be."""
-    address: Annotated[str, Field(min_length=1, max_length=200)]
+    address: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_lines)]
     """Where it is, as written on an envelope."""
-    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] = "US"
+    country: Annotated[
+        str, Field(json_schema_extra={"pattern": _COUNTRY}), _shaped(_COUNTRY, "must be a country's two capital letters, such as US")
+    ] = "US"
     """Whose phone numbers are written without a country code."""
-    help_phone: Annotated[str, Field(max_length=40, pattern=r"^[0-9+() .-]*$")] = ""
+    help_phone: Annotated[
+        str,
+        Field(max_length=40, json_schema_extra={"pattern": _PHONE}),
+        _shaped(_PHONE, "must be a phone number: digits, blanks and + ( ) . -"),
+    ] = ""
     """Whom a prospect calls."""
-    source_title: Annotated[str, Field(min_length=1, max_length=200)] = "Property Website"
+    source_title: Annotated[str, Field(min_length=1, max_length=200), Line] = "Property Website"
     """The source title of a booking whose link brought none (utm_knock_source_title)."""
     tour_min: Annotated[int, Field(strict=True, ge=5, le=720)] = 30
     """How long a tour lasts: Knock offers starts only."""
@@ -190,7 +281,7 @@ class CommunitySettings(Part):
     """As the agent's rules say: how long before the start the code works."""
     grace_after_min: Annotated[int, Field(strict=True, ge=0, le=720)] = 30
     """As the agent's rules say: how long after the end the code works."""
-    units: tuple[Annotated[str, Field(min_length=1, max_length=40)], ...] = ()
+    units: tuple[Unit, ...] = ()
     """Units that a prospect may ask to see, at most 60; none: not asked."""
     sms_consent: Words = "I agree to receive text messages about my tour. Message and data rates may apply. Reply STOP to end."
     """The wording of the consent to texts; it goes to Knock with the answer. Empty: not asked."""
@@ -213,6 +304,11 @@ class CommunitySettings(Part):
             raise ValueError(f"the slug {self.slug!r} is the desk's own: choose another")
         if len(self.units) > 60:  # noqa: PLR2004 - said in the sentence
             raise ValueError("at most 60 units can be offered")
+        open_min = self.tour_min + self.grace_before_min + self.grace_after_min
+        if open_min > MAX_OPEN_MIN:
+            raise ValueError(f"tour_min and both graces make {open_min} minutes: a code may work for a day ({MAX_OPEN_MIN}) at most")
+        if bool(self.sms_consent) != bool(self.sms_consent_es):
+            raise ValueError("sms_consent and sms_consent_es belong together: leave both empty, or neither")
         refuse_twice("the door name", [door.name for door in self.door])
         refuse_twice("the unit", list(self.units))
         unknown = [unit for door in self.door for unit in door.units if unit not in self.units]
@@ -262,6 +358,10 @@ class DeskSettings(Part):
     def _distinct(self) -> DeskSettings:
         refuse_twice("the community id", [community.id for community in self.community])
         refuse_twice("the slug", [community.slug for community in self.community])
+        written = [("store.path", f"{self.store.path}{suffix}") for suffix in ("", "-wal", "-shm", "-journal")]
+        if self.staff is not None:
+            written.append(("staff.accounts_file", str(self.staff.accounts_file)))
+        refuse_shared(written)
         return self
 
     def by_slug(self) -> dict[str, CommunitySettings]:

@@ -59,10 +59,21 @@ def _zone(name: str) -> str:
     return name
 
 
+def _port(url: str) -> int | None:
+    try:
+        return urlsplit(url).port
+    except ValueError:
+        return 0
+
+
 def _web_address(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError("must be a plain https address without query or user")
+    if not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("must be written as browsers send it: ASCII without blanks (other letters of a host as xn--...)")
+    if _port(url) == 0:
+        raise ValueError("must have a port from 1 to 65535, or none")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ValueError("must be https; plain http only to this machine (127.0.0.1, ::1 or localhost)")
     return url.rstrip("/")
