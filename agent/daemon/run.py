@@ -28,7 +28,7 @@ from agent.daemon.doorman import Doorman, Outcome, Scan
 from agent.daemon.events import Events
 from agent.daemon.requests import Requests
 from agent.daemon.sender import Sender
-from agent.daemon.supervise import supervise
+from agent.supervise import supervise
 from agent.settings.agent import AgentSettings
 from agent.store import upkeep
 from agent.store.journal import Moment, Note

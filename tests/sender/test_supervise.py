@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from agent.daemon.supervise import RESTART, supervise
+from agent.supervise import RESTART, supervise
 
 Deaths = list[tuple[str, str, float]]
 
@@ -22,8 +22,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr("agent.daemon.supervise.asyncio.sleep", at_once)
-    monkeypatch.setattr("agent.daemon.supervise.random.random", lambda: 0.5)
+    monkeypatch.setattr("agent.supervise.asyncio.sleep", at_once)
+    monkeypatch.setattr("agent.supervise.random.random", lambda: 0.5)
     return waited
 
 
@@ -87,7 +87,7 @@ def test_ok__a_stray_cancellation_is_a_death_too(waits: list[float]) -> None:
 
 def test_ok__no_wait_is_so_short_that_it_spins(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> None:
     """With the worst luck of the jitter there is still a fifth of a second."""
-    monkeypatch.setattr("agent.daemon.supervise.random.random", lambda: 0.0)
+    monkeypatch.setattr("agent.supervise.random.random", lambda: 0.0)
 
     async def fail() -> None:
         raise ValueError
@@ -100,7 +100,7 @@ def test_ok__a_component_that_ran_for_long_starts_its_back_off_anew(monkeypatch:
     """A death after five good minutes is the first of a row, whatever came before."""
     tick_s = [0.0]
     lives_s = iter([1.0, 1.0, 1.0, 301.0, 1.0, 300.0])
-    monkeypatch.setattr("agent.daemon.supervise.time.monotonic", lambda: tick_s[0])
+    monkeypatch.setattr("agent.supervise.time.monotonic", lambda: tick_s[0])
 
     async def live() -> None:
         tick_s[0] += next(lives_s)

@@ -1,4 +1,4 @@
-"""Restarts a component that died, with back-off; the door never notices."""
+"""Restarts a component that died, with back-off; the rest of the program never notices."""
 
 from __future__ import annotations
 
