@@ -7,6 +7,7 @@ Rule 3: an answer may end in a dropped connection; the connection's own `abort` 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,12 +34,17 @@ _NOT_ALLOWED = 405
 _SEE_OTHER = 303
 
 
+async def _never() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request: the parts of its path by name, its query, its headers (any case), and its body when asked for.
 
     `method` and `target` are as the client wrote them, `client` is the address of the connection's other end (empty when unknown).
-    A name that stands in the query several times has its last value.
+    A name that stands in the query several times has its last value. `gone` returns when the client has gone away, for an answer that
+    is held back; the body cannot be read after it.
     """
 
     path: Mapping[str, str]
@@ -49,6 +55,7 @@ class Call:
     target: str = "/"
     client: str = ""
     cookies: Mapping[str, str] = field(default_factory=dict)
+    gone: Callable[[], Awaitable[None]] = _never
 
     async def form(self) -> list[tuple[str, str]]:
         """The fields of an HTML form (`application/x-www-form-urlencoded`), in their order; raises `RefusedError`."""
@@ -139,9 +146,13 @@ def _call(request: Request) -> Call:
     async def body() -> bytes:
         return await _read(request)
 
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
     client = request.client.host if request.client else ""
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return Call(request.path_params, request.query_params, request.headers, body, request.method, target, client, cookies=request.cookies)
+    return Call(request.path_params, request.query_params, request.headers, body, request.method, target, client, request.cookies, gone)
 
 
 class _Endpoint:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 __all__ = [
     "AbsolutePath",
@@ -23,6 +23,7 @@ __all__ = [
     "Field",
     "Mistakes",
     "Part",
+    "ValidationInfo",
     "WebAddress",
     "ZoneName",
     "field_validator",
