@@ -111,6 +111,13 @@ class Listener:
             if self._state.connections:
                 await asyncio.sleep(0)
 
+    async def drain(self, patience_s: float) -> None:
+        """Take no more connections, and let the requests under way come to their end, for at most `patience_s`; `stop` follows."""
+        if self._server is not None:
+            self._server.close()
+        if tasks := list(self._state.tasks):
+            await asyncio.wait(tasks, timeout=patience_s)
+
     async def stop(self) -> None:
         """Close for good: connections are aborted, work under way has `STOP_S` seconds to end."""
         await self.shut()
