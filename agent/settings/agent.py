@@ -17,6 +17,7 @@ from agent.settings.parts import (
     AbsolutePath,
     Field,
     Part,
+    WebAddress,
     ZoneName,
     field_validator,
     model_validator,
@@ -122,6 +123,23 @@ class OutboxSettings(Part):
         return RetryPolicy(self.first_retry_s, self.max_retry_s, in_doubt=self.in_doubt)
 
 
+class DeskLinkSettings(Part):
+    """The table `[desk]`; left out, the doors work on tour codes alone."""
+
+    url: WebAddress
+    """The desk's address. Plain http to this machine only."""
+    ca_file: AbsolutePath | None = None
+    """Certificates to trust instead of the system's, for a desk or proxy with its own authority."""
+    wait_s: Annotated[int, Field(strict=True, ge=1, le=50)] = 25
+    """How long the desk may hold an answer while there is no news."""
+    connect_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 10.0
+    """For the connection, TLS included."""
+    read_timeout_s: Annotated[float, Field(strict=True, gt=0, le=120)] = 20.0
+    """For each piece of an answer, the first one after `wait_s`."""
+    total_timeout_s: Annotated[float, Field(strict=True, gt=0, le=300)] = 45.0
+    """For one request with its whole answer, besides `wait_s`."""
+
+
 class GpioRelay(Part):
     """The table `[door.relay]` with the driver `gpio`."""
 
@@ -178,6 +196,10 @@ class DoorSettings(Part):
     """The lock's relay."""
     reader: Annotated[tuple[SerialReader, ...], Field(min_length=1, max_length=8)]
     """The readers at this door."""
+    desk_token_file: str | None = None
+    """File of the token by which the desk knows this door; left out, it hears nothing from the desk."""
+    pin_key_file: str | None = None
+    """File of the door's key for PINs, 64 hexadecimal digits; left out, PINs open nothing here."""
 
     @field_validator("name")
     @classmethod
@@ -189,6 +211,8 @@ class DoorSettings(Part):
     def _bounded(self) -> DoorSettings:
         if self.pulse_s > self.max_pulse_s:
             raise ValueError(f"pulse_s ({self.pulse_s}) exceeds max_pulse_s ({self.max_pulse_s})")
+        if self.pin_key_file is not None and self.desk_token_file is None:
+            raise ValueError("pin_key_file needs desk_token_file: the door hears of PINs from the desk")
         return self
 
 
@@ -219,6 +243,8 @@ class AgentSettings(Part):
     """Where visits are reported."""
     outbox: OutboxSettings = OutboxSettings()
     """How the queue of visits is sent."""
+    desk: DeskLinkSettings | None = None
+    """Where the doors hear of appointments and PINs."""
     door: Annotated[tuple[DoorSettings, ...], Field(min_length=1, max_length=16)]
     """The doors of this board."""
 
@@ -232,6 +258,7 @@ class AgentSettings(Part):
     def _distinct(self) -> AgentSettings:
         refuse_twice("the door name", [door.name for door in self.door])
         refuse_twice("the reader name", [reader.name for door in self.door for reader in door.reader])
+        self._refuse_deskless()
         refuse_twice("the port", [str(reader.port) for door in self.door for reader in door.reader])
         gpio = [door.relay for door in self.door if isinstance(door.relay, GpioRelay)]
         for one, other in combinations(gpio, 2):
@@ -239,6 +266,14 @@ class AgentSettings(Part):
                 raise ValueError(f"the pin {one.pin} is used twice")
         refuse_shared(self._written_paths())
         return self
+
+    def _refuse_deskless(self) -> None:
+        for door in self.door:
+            for name in ("desk_token_file", "pin_key_file"):
+                if self.desk is None and getattr(door, name) is not None:
+                    raise ValueError(f"the door {door.name} has a {name}, but there is no table [desk]")
+        names = [found for door in self.door for found in (door.desk_token_file, door.pin_key_file) if found is not None]
+        refuse_twice("the secret file", names)
 
     def _written_paths(self) -> list[tuple[str, str]]:
         """Every file that the agent writes, with the key that names it or its neighbour."""
