@@ -136,7 +136,7 @@ class Agent:
         def load() -> Reporter:
             from agent.knock import Knock
 
-            return Knock(self._settings.knock, parts.prospect_key, self._version)
+            return Knock(self._settings.knock, prospect_key=parts.prospect_key, appointment_key=None, version=self._version)
 
         async def connect() -> Reporter:
             return await asyncio.to_thread(load)

@@ -42,7 +42,7 @@ def settings_for(url: str, **other: Any) -> KnockSettings:  # noqa: ANN401 - a k
 @asynccontextmanager
 async def client(url: str, *, key: str = KEY, **other: Any) -> AsyncIterator[Knock]:  # noqa: ANN401 - a key of the table [knock]
     """A client of Knock at this address, closed at the end."""
-    knock = Knock(settings_for(url, **other), key, "1.2.3")
+    knock = Knock(settings_for(url, **other), prospect_key=key, appointment_key=None, version="1.2.3")
     try:
         yield knock
     finally:

@@ -12,7 +12,8 @@ import pytest
 
 from agent.core.clock import from_datetime
 from agent.core.replay import Delivered, Outcome, Refused, TryAgain, Unknown
-from agent.knock import MAX_WORDS, Answer, outcome_of
+from agent.http import MAX_WORDS, Answer
+from agent.knock import outcome_of
 from agent.sandbox.faults import Fault, Kind
 from tests.knock.peers import answer, client, peer, report, stand_in, visit
 

@@ -83,7 +83,9 @@ def test_fail__a_certificate_for_another_host_or_of_the_past_is_refused(tmp_path
 def test_fail__a_ca_file_that_is_missing_stops_the_client(tmp_path: Path) -> None:
     """Without the authority that was asked for, nobody else is trusted in its place."""
     with pytest.raises(OSError, match="No such file"):
-        Knock(settings_for("https://127.0.0.1:1", ca_file=tmp_path / "missing.pem"), KEY, "1.2.3")
+        Knock(
+            settings_for("https://127.0.0.1:1", ca_file=tmp_path / "missing.pem"), prospect_key=KEY, appointment_key=None, version="1.2.3"
+        )
 
 
 def test_ok__nothing_switches_verification_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

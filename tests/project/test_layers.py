@@ -14,7 +14,7 @@ HOMES = {
     "cbor2": {"agent/core/codes.py"},
     "email_validator": {"agent/desk/people.py"},
     "gpiozero": {"drivers/relay_gpio.py"},
-    "httpx": {"agent/knock.py"},
+    "httpx": {"agent/http.py"},
     "jinja2": {"agent/desk/pages/rendering.py"},
     "lgpio": {"drivers/relay_gpio.py"},
     "nacl": {"agent/core/signature.py"},
