@@ -96,3 +96,12 @@ def _phone(typed: str, country: str) -> str:
     if number.extension or not phonenumbers.is_valid_number(number):
         return ""
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def mail_address(email: str) -> str:
+    """An address as a mail server takes it: its domain in ASCII. One that is no address comes back as it is."""
+    try:
+        found = validate_email(email, check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        return email
+    return f"{found.local_part}@{found.ascii_domain}"
