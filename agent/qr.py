@@ -36,6 +36,11 @@ def svg(text: str) -> bytes:
     return out.getvalue()
 
 
+def svg_inline(text: str) -> str:
+    """An SVG element for a page, as wide as its place there; black on white whatever the page's colours, and without a name of its own."""
+    return str(_symbol(text).svg_inline(border=_QUIET_MODULES, omitsize=True, svgclass=None, lineclass=None, dark="#000", light="#fff"))
+
+
 def terminal(text: str) -> str:
     """Half-block characters with colours set, readable off a dark or a light terminal."""
     out = io.StringIO()

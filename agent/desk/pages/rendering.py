@@ -29,6 +29,7 @@ class Renderer:
 
     def __init__(self, languages: Languages, assets: Assets, folder: Path = FOLDER) -> None:
         self.languages = languages
+        self.assets = assets
         self._environments = {language.code: _environment(language, languages, assets, folder) for language in languages}
 
     def text(self, template: str, language: Language, values: Mapping[str, object]) -> str:
