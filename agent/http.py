@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -170,12 +171,16 @@ def json_object(body: bytes | None) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def words_of(content: Mapping[str, Any], secret: str = "") -> str:
-    """What a refusal says, printable and short, from `errorMessage`, `message` or `error`; without `secret`, should it repeat it."""
+def words_of(content: Mapping[str, Any], secret: str = "", hidden: Iterable[re.Pattern[str]] = ()) -> str:
+    """What a refusal says, printable and short, from `errorMessage`, `message` or `error`; without `secret` and what is `hidden`."""
     found = content.get("errorMessage") or content.get("message") or content.get("error") or ""
-    text = found if isinstance(found, str) else json.dumps(found)
-    printable = "".join(letter for letter in text if letter.isprintable())
-    return (printable.replace(secret, "(the key)") if secret else printable)[:MAX_WORDS] or "no explanation"
+    text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    text = "".join(letter for letter in text if letter.isprintable())
+    if secret:
+        text = text.replace(secret, "(the key)")
+    for pattern in hidden:
+        text = pattern.sub("(hidden)", text)
+    return text[:MAX_WORDS] or "no explanation"
 
 
 def retry_after_s(value: str | None) -> float | None:

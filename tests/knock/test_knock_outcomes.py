@@ -13,7 +13,7 @@ import pytest
 from agent.core.clock import from_datetime
 from agent.core.replay import Delivered, Outcome, Refused, TryAgain, Unknown
 from agent.http import MAX_WORDS, Answer
-from agent.knock import outcome_of
+from agent.knock.answers import visit_outcome
 from agent.sandbox.faults import Fault, Kind
 from tests.knock.peers import answer, client, peer, report, stand_in, visit
 
@@ -104,7 +104,7 @@ def test_ok__each_answer_has_one_outcome(status: int, body: object, outcome: Out
 def test_ok__retry_after_comes_along(status: int, value: str, seconds: float | None) -> None:
     """Seconds of a Retry-After are handed on; a date or nonsense is left to our own schedule."""
     raw = answer(status, {"errorMessage": "later"}, Retry_After=value)
-    assert outcome_of(Answer(status, value, b'{"errorMessage": "later"}')) == TryAgain(f"{status}: later", seconds)
+    assert visit_outcome(Answer(status, value, b'{"errorMessage": "later"}')) == TryAgain(f"{status}: later", seconds)
     if status == 429:
         assert answered(raw) == TryAgain("429: later", seconds)
 
@@ -150,7 +150,7 @@ def test_ok__only_words_about_a_future_visit_time_wait(words: str, is_future: bo
     """Any other complaint about a visit is a refusal for a person to look at."""
     raw = json.dumps({"errorMessage": words}).encode()
     told = f"400: {words}"
-    assert outcome_of(Answer(400, None, raw)) == (TryAgain(told, is_link=False) if is_future else Refused(told))
+    assert visit_outcome(Answer(400, None, raw)) == (TryAgain(told, is_link=False) if is_future else Refused(told))
 
 
 def test_ok__knocks_words_are_kept_short_and_printable() -> None:
