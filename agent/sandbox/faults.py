@@ -9,6 +9,10 @@
 | `not-json` | no | 200 and a page in HTML, like a network that wants a log-in |
 | `truncated` | yes | 200, a Content-Length, half of the body, and the connection drops |
 | `gzip-bomb` | no | 200 and a small compressed body that grows to 256 MiB |
+| `form` | yes | the answer without the fields in `left_out`; a booking has `booking_status` in the place of CONFIRMED |
+
+Knock's record does not say in which form a booking is answered. `{"kind": "form", "left_out": ["prospectId", "appointment"]}` on
+`request` is the seed's, `{"appointmentId": …}` alone; `["appointmentId", "prospectId"]` leaves `appointment` with `id` and `status`.
 """
 
 from __future__ import annotations
@@ -41,9 +45,10 @@ class Kind(StrEnum):
     NOT_JSON = "not-json"
     TRUNCATED = "truncated"
     GZIP_BOMB = "gzip-bomb"
+    FORM = "form"
 
 
-_OWN_FIELDS = {Kind.SLOW: ("seconds",), Kind.STATUS: ("status", "retry_after_seconds")}
+_OWN_FIELDS = {Kind.SLOW: ("seconds",), Kind.STATUS: ("status", "retry_after_seconds"), Kind.FORM: ("left_out", "booking_status")}
 _COMMON_FIELDS = ("kind", "count", "probability", "seed")
 
 
@@ -55,6 +60,8 @@ class Fault:
     seconds: float = 0.0
     status: int = 500
     retry_after_seconds: int | None = None
+    left_out: tuple[str, ...] = ()
+    booking_status: str | None = None
     count: int | None = None
     probability: float = 1.0
     seed: int = 0
@@ -62,6 +69,7 @@ class Fault:
     def to_json(self) -> dict[str, Any]:
         """As it stands in the admin API."""
         own = {name: getattr(self, name) for name in _OWN_FIELDS.get(self.kind, ())}
+        own |= {"left_out": list(self.left_out)} if "left_out" in own else {}
         return {"kind": self.kind.value, **own, "count": self.count, "probability": self.probability, "seed": self.seed}
 
     @classmethod
@@ -77,6 +85,8 @@ class Fault:
             seconds=fields.number("seconds", 0, _LONGEST_S) if kind is Kind.SLOW else 0.0,
             status=fields.whole_number("status", _LOWEST_STATUS, _HIGHEST_STATUS) if kind is Kind.STATUS else 500,
             retry_after_seconds=fields.whole_number("retry_after_seconds", 0, _LONGEST_S) if fields.has("retry_after_seconds") else None,
+            left_out=tuple(fields.optional_list("left_out", str, "texts")),
+            booking_status=fields.text("booking_status") if fields.has("booking_status") else None,
             count=fields.whole_number("count", 1, _HIGHEST_COUNT) if fields.has("count") else None,
             probability=fields.number("probability", 0, 1) if fields.has("probability") else 1.0,
             seed=fields.whole_number("seed", 0, _HIGHEST_COUNT) if fields.has("seed") else 0,

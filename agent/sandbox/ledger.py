@@ -62,7 +62,7 @@ class Ledger:
         Raises:
             RefusedError: when the rules refuse it, or 503 when it could not be saved; then nothing has changed.
         """
-        outcome = self._rules.perform(self.state, work, Moment(self.now(), self._new_id))
+        outcome = self._rules.perform(self.state, work, Moment(self.now(), self._new_id, work.booking_status))
         try:
             self._file.save(outcome.state)
         except SandboxError as error:

@@ -7,7 +7,7 @@ import functools
 import secrets
 import struct
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +16,7 @@ from agent.errors import RefusedError
 from agent.sandbox.faults import Fault, FaultBoard, Kind
 from agent.sandbox.fields import Fields, parse_json, refuse
 from agent.sandbox.ledger import Ledger
+from agent.sandbox.records import CONFIRMED
 from agent.sandbox.settings import SandboxSettings
 from agent.sandbox.state import AVAILABLE_TIMES, CANCEL, PROSPECT, REQUEST, VISIT, Work
 from agent.web import Answer, Call, Dialect, Handler, json_answer, to_json
@@ -23,7 +24,7 @@ from agent.web import Answer, Call, Dialect, Handler, json_answer, to_json
 BOMB_BYTES = 256 * 1024 * 1024
 """What the body of a gzip bomb grows to: more than a door may ever hold, and small on the wire."""
 
-_AFTER_WORK = frozenset({Kind.SLOW, Kind.LOST, Kind.TRUNCATED})
+_AFTER_WORK = frozenset({Kind.SLOW, Kind.LOST, Kind.TRUNCATED, Kind.FORM})
 _FORBIDDEN = 403
 _BODILESS = frozenset({204, 205, 304})
 _GATEWAY = frozenset({403, 404, 405, 429})
@@ -63,18 +64,19 @@ class Public:
 
     def _handler(self, route: str, read: Reader) -> Handler:
         async def handle(call: Call) -> Answer:
-            work = functools.partial(self._work, route, call, read)
             fault = self._board.strike(route)
+            work = functools.partial(self._work, route, call, read, fault)
             return await work() if fault is None else await self._spoilt(fault, work)
 
         return handle
 
-    async def _work(self, route: str, call: Call, read: Reader) -> Answer:
+    async def _work(self, route: str, call: Call, read: Reader, fault: Fault | None) -> Answer:
         """Knock as it should be; refusals are answers too, so that a fault can spoil them."""
         try:
             if not self._has_key(route, call):
                 return json_answer({DIALECT.unrouted: "Forbidden"}, _FORBIDDEN)
-            work = Work(route, await read(call), call.headers.get("idempotency-key"))
+            status = fault.booking_status if fault is not None else None
+            work = Work(route, await read(call), call.headers.get("idempotency-key"), status or CONFIRMED)
             return json_answer(self._ledger.perform(work))
         except RefusedError as error:
             return json_answer({DIALECT.refused: str(error)}, error.status)
@@ -93,6 +95,8 @@ class Public:
             return answer
         if fault.kind is Kind.LOST:
             return replace(answer, is_dropped=True)
+        if fault.kind is Kind.FORM:
+            return json_answer(_without(parse_json(answer.content), fault.left_out), answer.status)
         return replace(answer, sent_bytes=len(answer.content) // 2)
 
 
@@ -104,6 +108,13 @@ async def _instead(fault: Fault) -> Answer:
     if fault.kind is Kind.GZIP_BOMB:
         return Answer(content=await asyncio.to_thread(_bomb), headers={"Content-Encoding": "gzip"})
     return Answer(is_dropped=True)
+
+
+def _without(value: object, names: Collection[str]) -> object:
+    """The value without the fields of these names, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _without(inner, names) for name, inner in value.items() if name not in names}
+    return value
 
 
 async def _read_query(call: Call) -> Mapping[str, Any]:

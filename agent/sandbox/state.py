@@ -37,19 +37,21 @@ _KEY_REUSED = 422
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One request, already known to be an object: the route's name and the fields."""
+    """One request, already known to be an object: the route's name and the fields; and the status that a booking is to get."""
 
     route: str
     body: Mapping[str, Any]
     idempotency_key: str | None = None
+    booking_status: str = CONFIRMED
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What comes from outside: the instant, and a source of ids."""
+    """What comes from outside: the instant, a source of ids, and how a new appointment stands."""
 
     now: datetime
     new_id: Callable[[], str]
+    booking_status: str = CONFIRMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ class Rules:
 
         The prospect is found by email or phone or made; a new request cancels what that prospect had coming (Knock Appointment
         Creation API). The first of `requestedTimes` that is offered is booked; assumptions: a time that is not offered is refused,
-        and what has begun is no longer "upcoming".
+        what has begun is no longer "upcoming", and what is not confirmed takes its time and can be cancelled like what is.
         """
         community = self._community(fields.identifier("communityId"))
         tour_type = _tour_type(fields)
@@ -136,13 +138,13 @@ class Rules:
         dying = [
             replace(appointment, status=CANCELLED)
             for appointment in state.appointments.values()
-            if appointment.prospect_id == prospect.id and appointment.status == CONFIRMED and appointment.span.start > moment.now
+            if appointment.prospect_id == prospect.id and appointment.status != CANCELLED and appointment.span.start > moment.now
         ]
         freed = state.having(prospect, *dying)
         taken = _taken(freed, community, is_self_guided=tour_type == SELF_GUIDED)
         span = _first_free(wishes, set(free_starts(community, taken, moment.now)))
         new_id = _fresh_id(moment, freed.appointments)
-        appointment = Appointment(new_id, prospect.id, community.id, span, tour_type, source_title)
+        appointment = Appointment(new_id, prospect.id, community.id, span, tour_type, source_title, moment.booking_status)
         answer = {"appointmentId": new_id, "prospectId": prospect.id, "appointment": appointment.to_json()}
         return Outcome(freed.having(appointment), answer)
 
@@ -265,7 +267,7 @@ def _taken(state: KnockState, community: Community, *, is_self_guided: bool) -> 
         appointment.span
         for appointment in state.appointments.values()
         if appointment.community_id == community.id
-        and appointment.status == CONFIRMED
+        and appointment.status != CANCELLED
         and (appointment.tour_type == SELF_GUIDED or not is_beside_others)
     ]
 

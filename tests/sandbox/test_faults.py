@@ -123,6 +123,56 @@ def test_status__429_says_when_to_come_back(knock: httpx.Client, admin: httpx.Cl
     assert (answer.status_code, answer.headers["retry-after"], answer.json()) == (429, "7", {"message": "Too Many Requests"})
 
 
+def test_form__another_status_is_answered_and_kept(knock: httpx.Client, admin: httpx.Client, booking: dict[str, Any]) -> None:
+    """Knock that does not confirm at once: the appointment stands as it says, takes its time, and dies by the next request."""
+    switch(admin, "request", kind="form", booking_status="REQUESTED", count=1)
+    asked = knock.post("/appointment/request", json=booking).json()
+    assert asked["appointment"]["status"] == "REQUESTED"
+    assert booking["requestedTimes"][0]["startTime"] not in knock.get(TIMES, params={"forSelfGuided": "true"}).json()["acceptableTimes"]
+    confirmed = knock.post("/appointment/request", json=booking).json()
+    kept = {one["id"]: one["status"] for one in admin.get("/state").json()["appointments"]}
+    assert kept == {asked["appointmentId"]: "CANCELLED", confirmed["appointmentId"]: "CONFIRMED"}
+
+
+@pytest.mark.parametrize(
+    ("left_out", "names", "inner"),
+    [
+        (["prospectId", "appointment"], {"appointmentId"}, set()),
+        (["prospectId"], {"appointmentId", "appointment"}, {"id", "status"}),
+        (["appointmentId", "prospectId"], {"appointment"}, {"id", "status"}),
+        (["status"], {"appointmentId", "prospectId", "appointment"}, {"id", "prospectId"}),
+    ],
+)
+def test_form__fields_are_left_out_at_any_depth(  # noqa: PLR0917 - pytest passes them by name
+    knock: httpx.Client, admin: httpx.Client, booking: dict[str, Any], left_out: list[str], names: set[str], inner: set[str]
+) -> None:
+    """The forms in which Knock may answer a booking; the work is done in each of them."""
+    switch(admin, "request", kind="form", left_out=left_out)
+    answer = knock.post("/appointment/request", json=booking)
+    content = answer.json()
+    assert (answer.status_code, set(content)) == (200, names)
+    assert {"id", "status", "prospectId"} & set(content.get("appointment", {})) == inner
+    assert [one["status"] for one in admin.get("/state").json()["appointments"]] == ["CONFIRMED"]
+
+
+def test_form__a_refusal_stays_what_it_is(knock: httpx.Client, admin: httpx.Client) -> None:
+    """What Knock would have refused is refused, and a status is not a form of it."""
+    switch(admin, "request", kind="form", left_out=["prospectId"], booking_status="REQUESTED")
+    answer = knock.post("/appointment/request", json={})
+    assert (answer.status_code, set(answer.json())) == (400, {"errorMessage"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"left_out": "prospectId"}, {"left_out": [1]}, {"booking_status": ""}, {"booking_status": 1}, {"status": 200}, {"form": "bare"}],
+)
+def test_refused__a_form_that_is_none(admin: httpx.Client, wrong: dict[str, Any]) -> None:
+    """A slip in a fault is told, and nothing is switched on."""
+    answer = admin.put("/faults/request", json={"kind": "form", **wrong})
+    assert (answer.status_code, "error" in answer.json()) == (400, True)
+    assert admin.get("/state").json()["faults"] == {}
+
+
 def test_lost__the_work_is_done_and_nobody_hears(knock: httpx.Client, admin: httpx.Client, visit: dict[str, Any]) -> None:
     """The visit is made, the connection drops without a byte; the retry is a second visit."""
     switch(admin, "visit", kind="lost", count=1)

@@ -34,7 +34,7 @@ BAD_FILES = [
     kept(prospects={}),
     kept(prospects=[{"id": 1, "communityId": "1001", "profile": {}}]),
     kept(prospects=["1"]),
-    kept(appointments=[{"id": "1", "status": "MAYBE"}]),
+    kept(appointments=[{"id": "1", "status": 5}]),
     kept(visits=[{"id": "1", "prospectId": "1", "appointmentId": "1", "visitTime": "today"}]),
     kept(received=[{"route": "visit", "at": "2026-06-01T10:00:00Z", "body": []}]),
 ]
