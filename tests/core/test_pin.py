@@ -77,7 +77,9 @@ def test_refused__anything_else_is_no_pin(data: bytes) -> None:
     assert pin.typed(data) is None
 
 
-@pytest.mark.parametrize("text", ["\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667", "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17", "1234567x"])
+@pytest.mark.parametrize(
+    "text", ["\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667", "\uff10\uff11\uff12\uff13\uff14\uff15\uff16\uff17", "1234567x"]
+)
 def test_refused__digits_of_other_scripts_are_none(text: str) -> None:
     """Only the ten ASCII digits count."""
     assert pin.typed(text.encode()) is None

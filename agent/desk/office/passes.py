@@ -44,7 +44,7 @@ class Passes:
         self._seed = seed
         self._key_id = key_id
 
-    def new(self, tour: Tour, revision: int = 1) -> Appointment:
+    def new(self, tour: Tour) -> Appointment:
         """The appointment with a code that never was; raises `TourError` for facts that do not fit a code."""
         made = Appointment(
             appointment_id=tour.appointment_id,
@@ -59,7 +59,7 @@ class Passes:
             window=tour.window,
             source_title=tour.source_title,
             pin_attempt=0,
-            revision=revision,
+            revision=0,
             first_name=tour.first_name,
         )
         # both are made here once, so that nothing is stored of which no code could be shown

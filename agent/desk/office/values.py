@@ -90,6 +90,8 @@ class Problem(enum.StrEnum):
     """A move is under way, or its outcome is not known yet."""
     NOT_OPEN = "not_open"
     """There is nothing to settle by hand."""
+    BAD_UNIT = "bad_unit"
+    """A unit that the community does not have, one named twice, or too many."""
     BAD_ID = "bad_id"
     """An id that was typed by hand cannot be one of Knock's, or belongs to another booking."""
 

@@ -1,0 +1,190 @@
+"""What is asked of Knock: free times, a booking, a move.
+
+Rule 1: the intent is on disk before the request leaves; a request that may have arrived is never repeated by itself.
+Rule 2: one submission is one request, in however many processes it is handled at once.
+Rule 3: a time that Knock no longer offers is not asked for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets as chance
+from collections.abc import Callable
+from dataclasses import replace
+
+from agent.core.booking import BookingRequest, BookingState, FreeTimes
+from agent.core.replay import Refused
+from agent.core.tour import MAX_UNITS, TourError, Window
+from agent.desk.office.parts import Parts, in_thread
+from agent.desk.office.settling import NOT_FREE, OPEN_STATES, Settling
+from agent.desk.office.values import BookingForm, NotDoneError, Problem, Trouble
+from agent.desk.records import Booking
+from agent.desk.store import StateError
+from agent.errors import StoreError
+from agent.settings.desk import CommunitySettings
+
+BOOKING_ID_BYTES = 8
+_MS_A_MINUTE = 60_000
+FIRST_LOOK_S = 0.05
+LONGEST_LOOK_S = 0.5
+WRITE_TRIES = 3
+WRITE_AGAIN_S = 0.5
+GIVE_UP_FACTOR = 2
+"""A request that was begun so many times its longest time ago has no asker any more."""
+
+_log = logging.getLogger("tourlatch")
+
+
+class Asking:
+    """The office's words with Knock that a prospect waits for."""
+
+    def __init__(self, parts: Parts, settling: Settling) -> None:
+        self._parts = parts
+        self._settling = settling
+
+    async def free_times(self, community: CommunitySettings) -> FreeTimes | Trouble:
+        """The starts that Knock offers now."""
+        found = await self._parts.knock.free_times(community.id)
+        if isinstance(found, FreeTimes):
+            return found
+        return Trouble(found.words, is_link=not isinstance(found, Refused) and found.is_link)
+
+    async def book(self, community: CommunitySettings, form: BookingForm) -> Booking:
+        """See `Office.book`."""
+        _check_units(community, form.unit_names)
+        known = await self._known(form.submission)
+        if known is not None:
+            return known
+        wished = self._wished(community, form)
+        if not await self._is_free(community, wished.window):
+            return replace(wished, state=BookingState.REFUSED, words=NOT_FREE)
+        begun, is_ours = await in_thread(self._parts.store.begin, wished)
+        if not is_ours:
+            return await self._when_answered(begun)
+        request = self._request(community, begun, begun.window)
+        outcome = await self._parts.knock.book(request, _key(form.submission, begun.window))
+        return await self._write(begun, lambda: self._settling.booked(begun, outcome))
+
+    async def move(self, booking: Booking, start_ms: int, submission: str) -> Booking:
+        """See `Office.move`."""
+        community = self._parts.community(booking.community_id)
+        if community is None:
+            raise NotDoneError(Problem.NOT_LIVE, "the settings no longer name the community")
+        window = _window(community, start_ms)
+        if booking.move_state is BookingState.ASKING and booking.moving_to == window:
+            return await self._when_answered(booking)
+        _check_move(booking, self._parts.now_ms())
+        if booking.window.start_ms == start_ms:
+            return booking
+        if not await self._is_free(community, window):
+            raise NotDoneError(Problem.SLOT_GONE, "the time is no longer free")
+        begun, is_ours = await in_thread(self._settling.begin_move, booking, window)
+        if not is_ours:
+            return await self._when_answered(begun)
+        outcome = await self._parts.knock.book(self._request(community, begun, window), _key(submission, window))
+        return await self._write(begun, lambda: self._settling.moved(begun, outcome))
+
+    async def _known(self, submission: str) -> Booking | None:
+        """What became of this submission; None when it was never asked, or surely not booked."""
+        known = await in_thread(self._parts.store.by_submission, submission)
+        if known is None or known.state is BookingState.UNSENT:
+            return None
+        return await self._when_answered(known)
+
+    async def _when_answered(self, booking: Booking) -> Booking:
+        """The booking once nobody asks Knock about it any more, or as it is after a request's longest time."""
+        loop = asyncio.get_running_loop()
+        longest_s = self._parts.settings.knock.total_timeout_s
+        ends_s = loop.time() + longest_s
+        pause_s = FIRST_LOOK_S
+        while BookingState.ASKING in (booking.state, booking.move_state):
+            if self._parts.now_ms() - booking.changed_ms > 1000 * GIVE_UP_FACTOR * longest_s:
+                return await in_thread(self._settling.give_up_waiting, booking)
+            if loop.time() >= ends_s:
+                break
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_LOOK_S)
+            found = await in_thread(self._parts.store.booking, booking.booking_id)
+            booking = booking if found is None else found
+        return booking
+
+    async def _is_free(self, community: CommunitySettings, window: Window) -> bool:
+        offered = await self.free_times(community)
+        if isinstance(offered, Trouble):
+            raise NotDoneError(Problem.UNREACHED, f"Knock cannot be asked: {offered.words}")
+        return window.start_ms in offered.starts_ms
+
+    async def _write(self, booking: Booking, write: Callable[[], Booking]) -> Booking:
+        """Write Knock's answer, and try again when the store fails: the answer is nowhere else."""
+        for tried in range(1, WRITE_TRIES + 1):
+            try:
+                return await in_thread(write)
+            except StateError:
+                raise
+            except StoreError as error:
+                facts = {"booking": booking.booking_id, "tried": tried, "error": str(error)}
+                _log.error("booking_not_written", extra={"facts": facts})
+                if tried == WRITE_TRIES:
+                    raise
+                await asyncio.sleep(WRITE_AGAIN_S)
+        raise AssertionError
+
+    def _wished(self, community: CommunitySettings, form: BookingForm) -> Booking:
+        now_ms = self._parts.now_ms()
+        return Booking(
+            booking_id=chance.token_hex(BOOKING_ID_BYTES),
+            submission=form.submission,
+            community_id=community.id,
+            state=BookingState.ASKING,
+            window=_window(community, form.window.start_ms),
+            person=form.person,
+            sms_consent=form.sms_consent,
+            language=form.language,
+            source_title=form.source_title,
+            unit_names=form.unit_names,
+            created_ms=now_ms,
+            changed_ms=now_ms,
+        )
+
+    def _request(self, community: CommunitySettings, booking: Booking, window: Window) -> BookingRequest:
+        return BookingRequest(
+            community_id=booking.community_id,
+            window=window,
+            zone=community.time_zone,
+            person=booking.person,
+            source_title=booking.source_title,
+            sms_consent=booking.sms_consent,
+            unit_names=booking.unit_names,
+        )
+
+
+def _window(community: CommunitySettings, start_ms: int) -> Window:
+    """A tour from a start: Knock offers starts only, and how long a tour lasts is a setting."""
+    try:
+        return Window(start_ms, start_ms + community.tour_min * _MS_A_MINUTE)
+    except TourError as error:
+        raise NotDoneError(Problem.SLOT_GONE, f"no tour begins then: {error}") from None
+
+
+def _check_units(community: CommunitySettings, unit_names: tuple[str, ...]) -> None:
+    if len(unit_names) > MAX_UNITS or len(set(unit_names)) != len(unit_names) or not set(unit_names) <= set(community.units):
+        raise NotDoneError(Problem.BAD_UNIT, f"at most {MAX_UNITS} units can be wished for, each once, among those that the community has")
+
+
+def _check_move(booking: Booking, now_ms: int) -> None:
+    """Refuse to move what cannot be moved."""
+    if booking.state in OPEN_STATES:
+        raise NotDoneError(Problem.NOT_CONFIRMED, "Knock has not confirmed the tour, so there is nothing to move")
+    if booking.state is not BookingState.CONFIRMED:
+        raise NotDoneError(Problem.NOT_LIVE, f"the tour is {booking.state}")
+    if booking.move_state is not None:
+        raise NotDoneError(Problem.MOVE_OPEN, "another move is under way, or its outcome is not known")
+    if booking.window.start_ms <= now_ms:
+        raise NotDoneError(Problem.OVER, "the tour has begun, or is over")
+
+
+def _key(submission: str, window: Window) -> str:
+    """One form's request for one time. Knock's record does not say whether an idempotency key is honoured."""
+    return hashlib.sha256(f"{window.start_ms}/{submission}".encode("utf-8", "replace")).hexdigest()[:32]
