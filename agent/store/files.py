@@ -1,9 +1,7 @@
-"""The store's file: schema, migrations, who holds it, and reading for reports. The only importer of sqlite-utils.
+"""The store's file: schema, migrations, who holds it, and reading for reports.
 
 Rule 1: the schema only moves forward; a migration is never edited once released.
-Rule 2: `db.atomic()` is the only way to a transaction here. `with db.conn:` is banned: rows written through sqlite-utils inside it
-        are committed although an exception follows.
-Rule 3: sqlite-utils is slow to load and heavy, so a running agent never imports it: migrations run in a process of their own.
+Rule 2: sqlite-utils is slow to load and heavy, so a running agent never imports it: migrations run in a process of their own.
 """
 
 from __future__ import annotations
@@ -16,15 +14,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from agent import sqlite
 from agent.errors import StoreBusyError, StoreError
 from agent.store.journal import resolved
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database, Migrations
-
-SCHEMA_VERSION = 1
 
 _SCHEMA_1 = (
     """CREATE TABLE journal (
@@ -60,32 +54,13 @@ _SCHEMA_1 = (
 )
 
 
-def migrations() -> Migrations:
-    """Every step of the schema, oldest first."""
-    from sqlite_utils import Migrations
-
-    steps = Migrations("tourlatch")
-
-    @steps()
-    def m001_journal_and_outbox(db: Database) -> None:
-        for statement in _SCHEMA_1:
-            db.execute(statement)
-        db.execute("PRAGMA user_version = 1")
-
-    return steps
+SCHEMA = sqlite.Schema("tourlatch", (sqlite.Step("m001_journal_and_outbox", _SCHEMA_1),))
+SCHEMA_VERSION = SCHEMA.version
 
 
 def migrate(path: Path) -> None:
     """Bring the file to `SCHEMA_VERSION`, making it when absent; raises `sqlite3.Error`."""
-    from sqlite_utils import Database
-
-    db = Database(str(path), execute_plugins=False)
-    try:
-        db.conn.execute("PRAGMA synchronous = FULL")
-        db.enable_wal()
-        migrations().apply(db)
-    finally:
-        db.close()
+    sqlite.migrate(path, SCHEMA)
 
 
 def bring_up_to_date(path: Path) -> bool:
@@ -94,13 +69,8 @@ def bring_up_to_date(path: Path) -> bool:
     Returns whether the store was made anew, there being no file or an empty one: what an earlier one held is then not in it.
     """
     path = resolved(path)
-    version = _version(path)
-    if version == SCHEMA_VERSION:
+    if sqlite.schema_version(path, SCHEMA) == SCHEMA_VERSION:
         return False
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"{path} was made by a newer tourlatch (schema {version}, this one knows {SCHEMA_VERSION}): upgrade, or restore a backup"
-        )
     is_new = not path.exists() or path.stat().st_size == 0
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-I", "-m", "agent.store.files", str(path)], capture_output=True, text=True, check=False
@@ -108,22 +78,6 @@ def bring_up_to_date(path: Path) -> bool:
     if done.returncode:
         raise StoreError(f"the store {path} could not be prepared: {done.stderr.strip() or done.returncode}")
     return is_new
-
-
-def _version(path: Path) -> int:
-    """The schema's version, 0 for a file that is absent or empty."""
-    if not path.parent.is_dir():
-        raise StoreError(f"the store's folder {path.parent} does not exist: make it, owned by the agent's user")
-    if not path.exists():
-        return 0
-    try:
-        conn = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        try:
-            return int(conn.execute("PRAGMA user_version").fetchone()[0])
-        finally:
-            conn.close()
-    except sqlite3.Error as error:
-        raise StoreError(f"the store {path} cannot be read ({error}): move it aside or restore a backup; it was not changed") from error
 
 
 @contextmanager
@@ -154,14 +108,8 @@ def rows(path: Path, sql: str, parameters: dict[str, Any] | None = None) -> list
     """The rows of one query, read beside a running agent; raises `StoreError`."""
     if not path.exists():
         raise StoreError(f"there is no store at {path} yet: it is made when the agent first runs")
-    from sqlite_utils import Database
-
     try:
-        db = Database(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5), execute_plugins=False)
-        try:
-            return list(db.query(sql, parameters or {}))
-        finally:
-            db.close()
+        return sqlite.rows(path, sql, parameters)
     except sqlite3.Error as error:
         raise StoreError(f"the store {path} cannot be read: {error}") from error
 

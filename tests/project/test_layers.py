@@ -22,7 +22,7 @@ HOMES = {
     "pydantic": {"agent/settings/parts.py"},
     "segno": {"agent/qr.py"},
     "serial": {"drivers/reader_serial.py"},
-    "sqlite_utils": {"agent/store/files.py"},
+    "sqlite_utils": {"agent/sqlite.py"},
     "starlette": {"agent/web.py"},
     "uvicorn": {"agent/listener.py"},
 }

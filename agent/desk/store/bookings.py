@@ -1,0 +1,155 @@
+"""Bookings: begun once per submission, and settled together with all that follows from it.
+
+Rule 1: a booking is on disk before Knock is asked, and one submission is one booking, whichever process took it.
+Rule 2: `settle` is one transaction: the booking, its appointments, their PINs, the prospect's other tours and the jobs, or nothing.
+Rule 3: an appointment of a booking is alive only while the booking is CONFIRMED and names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+from agent.core.booking import BookingState
+from agent.core.tour import Standing
+from agent.desk.records import Appointment, Booking, JobKind
+from agent.desk.store import jobs as queue
+from agent.desk.store import roster
+from agent.desk.store.booking_rows import found, from_row, write
+from agent.desk.store.topic import StateError, Topic
+from agent.sqlite import Transaction
+
+_OF_SUBMISSION = "SELECT * FROM booking WHERE submission = :submission"
+_LISTED = """SELECT * FROM booking WHERE community_id = :community_id AND start_ms >= :from_ms AND start_ms < :to_ms
+    AND state IN ({states}) ORDER BY start_ms, booking_id LIMIT :limit"""
+_STALE = """SELECT * FROM booking WHERE (state = 'asking' OR move_state = 'asking') AND changed_ms < :before_ms
+    ORDER BY changed_ms"""
+_OTHERS = """SELECT * FROM booking WHERE community_id = :community_id AND prospect_id = :prospect_id AND booking_id <> :but
+    AND state = 'confirmed' AND start_ms > :now_ms ORDER BY start_ms, booking_id"""
+_FOREVER_MS = 2**62
+
+
+class Bookings(Topic):
+    """The bookings of `DeskStore`."""
+
+    def begin(self, booking: Booking) -> tuple[Booking, bool]:
+        """Write that Knock is about to be asked for this booking; returns the submission's row, and whether the caller is to ask.
+
+        False: another call was first, and the row is what became of it so far. An UNSENT row is taken over by this call: the new
+        values, ASKING, under the booking id that it had.
+        """
+        with self._file.writing() as db:
+            row = db.row(_OF_SUBMISSION, submission=booking.submission)
+            there = from_row(row) if row else None
+            if there and there.state is not BookingState.UNSENT:
+                return there, False
+            if there:
+                booking = replace(booking, booking_id=there.booking_id, created_ms=there.created_ms)
+            booking = replace(booking, state=BookingState.ASKING)
+            write(db, booking, is_new=there is None)
+        return booking, True
+
+    def booking(self, booking_id: str) -> Booking | None:
+        """A booking by its id."""
+        with self._file.reading() as db:
+            return found(db, booking_id)
+
+    def by_submission(self, token: str) -> Booking | None:
+        """The booking of a form's token."""
+        with self._file.reading() as db:
+            row = db.row(_OF_SUBMISSION, submission=token)
+            return from_row(row) if row else None
+
+    def settle(
+        self,
+        booking_id: str,
+        *,
+        expected: Collection[BookingState],
+        change: Callable[[Booking], Booking],
+        appointment: Appointment | None = None,
+        pins: Mapping[str, str] | None = None,
+        pins_end_ms: int | None = None,
+        supersedes: bool = True,
+        jobs: Sequence[tuple[JobKind, str]] = (),
+        now_ms: int,
+    ) -> Booking:
+        """Change a booking and all that hangs on it, at once or not at all; returns it as it now stands.
+
+        `change` gets the row as it is now; it runs while all writers wait, so it only computes, and what it raises calls everything
+        off. `appointment` is Knock's for the tour, with the PIN's hash per door in `pins`; see `put_appointment`. An earlier
+        appointment of the booking dies here, and so does its present one when the booking is no longer CONFIRMED. A confirmation
+        with an appointment supersedes the prospect's other upcoming tours, unless `supersedes` is False (Knock cancels them itself).
+
+        Raises:
+            StateError: the booking is gone, or in no state of `expected`; or the appointment is dead and comes with the same code.
+            PinTakenError: a PIN is in use at one of the doors.
+        """
+        with self._file.writing() as db:
+            before = found(db, booking_id)
+            if before is None or before.state not in expected:
+                raise StateError(f"the booking is {before.state if before else 'deleted'}: somebody else settled it meanwhile")
+            after = replace(change(before), booking_id=booking_id, submission=before.submission, changed_ms=now_ms)
+            write(db, after, is_new=False)
+            is_confirmed = after.state is BookingState.CONFIRMED
+            _end_earlier(db, after, kept=after.appointment_id if is_confirmed else None)
+            if appointment is not None:
+                roster.put(db, appointment, pins, now_ms, pins_end_ms)
+                if is_confirmed and supersedes:
+                    _supersede(db, appointment.community_id, appointment.prospect_id, after, now_ms)
+            for kind, subject in jobs:
+                queue.add(db, kind, subject, now_ms)
+        return after
+
+    def supersede_others(self, community_id: str, prospect_id: str, *, but: str, now_ms: int) -> list[Booking]:
+        """End the prospect's other upcoming tours, as Knock does when they book again; `but` is the booking that stays.
+
+        Returns the bookings that this call ended, as they now stand. `settle` does it by itself.
+        """
+        with self._file.writing() as db:
+            kept = found(db, but)
+            return _supersede(db, community_id, prospect_id, kept, now_ms)
+
+    def bookings(
+        self,
+        community_id: str,
+        *,
+        states: Collection[BookingState] | None = None,
+        start_from_ms: int | None = None,
+        start_to_ms: int | None = None,
+        limit: int = 500,
+    ) -> list[Booking]:
+        """A community's bookings by their start, which is at or after `start_from_ms` and before `start_to_ms`."""
+        wanted = {f"state{number}": state.value for number, state in enumerate(BookingState if states is None else states)}
+        span = {"from_ms": start_from_ms or 0, "to_ms": _FOREVER_MS if start_to_ms is None else start_to_ms}
+        listed = _LISTED.format(states=", ".join(f":{name}" for name in wanted))
+        with self._file.reading() as db:
+            return [from_row(row) for row in db.rows(listed, community_id=community_id, limit=limit, **span, **wanted)]
+
+    def stale_asking(self, before_ms: int) -> list[Booking]:
+        """Bookings and moves that Knock has been asked for since before `before_ms`: whoever asked has died."""
+        with self._file.reading() as db:
+            return [from_row(row) for row in db.rows(_STALE, before_ms=before_ms)]
+
+
+def _end_earlier(db: Transaction, booking: Booking, *, kept: str | None) -> None:
+    """End every live appointment of the booking but `kept`."""
+    is_replaced = booking.state in {BookingState.CONFIRMED, BookingState.SUPERSEDED}
+    standing = Standing.SUPERSEDED if is_replaced else Standing.CANCELLED
+    for appointment in roster.live_of_booking(db, booking.booking_id):
+        if appointment.appointment_id != kept:
+            roster.end(db, appointment, standing)
+
+
+def _supersede(db: Transaction, community_id: str, prospect_id: str, kept: Booking | None, now_ms: int) -> list[Booking]:
+    """End the other upcoming tours of the prospect: bookings here, and appointments that a vendor told of."""
+    kept_booking, kept_appointment = (kept.booking_id, kept.appointment_id) if kept else ("", None)
+    ended = []
+    for row in db.rows(_OTHERS, community_id=community_id, prospect_id=prospect_id, but=kept_booking, now_ms=now_ms):
+        other = replace(from_row(row), state=BookingState.SUPERSEDED, changed_ms=now_ms)
+        write(db, other, is_new=False)
+        _end_earlier(db, other, kept=None)
+        ended.append(other)
+    for appointment in roster.live_of_prospect(db, community_id, prospect_id, now_ms):
+        if appointment.appointment_id != kept_appointment and appointment.booking_id is None:
+            roster.end(db, appointment, Standing.SUPERSEDED)
+    return ended
