@@ -2,6 +2,7 @@
 
 Rule 1: a secret's file must be unreadable for group and others, or come from systemd (`$CREDENTIALS_DIRECTORY`).
 Rule 2: an error names the file, never what is in it.
+Rule 3: what root makes in another user's folder is that user's, so that `sudo tourlatch keys new` makes a key that the desk can read.
 """
 
 from __future__ import annotations
@@ -148,6 +149,14 @@ def signing_seed(folder: Path, key_id: str | None = None) -> bytes:
 def _write_new(path: Path, text: str, mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        give_to_owner(file.fileno(), path.parent)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def give_to_owner(descriptor: int, folder: Path) -> None:
+    """Give a new file of root's to the user whose folder it is in."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)

@@ -1,6 +1,8 @@
 #!/bin/sh
-# Installs or upgrades the agent on a device, from a checkout. Run as root: sudo sh systemd/install.sh
+# Installs or upgrades the agent on a device, and the desk, from a checkout. Run as root: sudo sh systemd/install.sh
 #
+#   --desk         set a desk up beside the door: its secret, a signing key and desk.toml, each only where there is none
+#   --desk-only    the same on a server without a door: no agent.toml, and nothing that only pins and scanners need
 #   --wheel FILE   install this wheel instead of building one from the checkout
 #   --roll-back    go back to the version before the last upgrade
 #   --dry-run      say what would be done, and do nothing
@@ -10,7 +12,8 @@
 # PIP_FIND_LINKS=FOLDER, where FOLDER holds the wheels (`pip download` on a machine like this one).
 #
 # Rule 1: nothing that runs is changed before the new version has proved that it starts.
-# Rule 2: what a person wrote is never overwritten: agent.toml, keys, drop-ins.
+# Rule 2: what a person wrote is never overwritten: agent.toml, desk.toml, keys, secrets, drop-ins.
+# Rule 3: a secret is made on the machine that uses it, never below DESTDIR.
 set -eu
 umask 022
 
@@ -19,7 +22,9 @@ PREFIX=${PREFIX:-/usr/local}
 DESTDIR=${DESTDIR:-}
 HOME_DIR=/opt/tourlatch
 SOURCE=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-dry_run='' roll_back='' wheel=''
+dry_run='' roll_back='' wheel='' desk='' desk_only=''
+SECRET=/etc/tourlatch/credentials/desk-secret
+DESK_KEYS=/etc/tourlatch/desk/keys
 
 say() { printf '%s\n' "$*"; }
 die() { printf 'install: %s\n' "$*" >&2; exit 1; }
@@ -27,10 +32,12 @@ do_it() { if [ -n "$dry_run" ]; then say "would: $*"; else "$@"; fi; }
 
 while [ $# -gt 0 ]; do
   case $1 in
+    --desk) desk=1 ;;
+    --desk-only) desk=1 desk_only=1 ;;
     --dry-run) dry_run=1 ;;
     --roll-back) roll_back=1 ;;
     --wheel) [ $# -gt 1 ] || die "--wheel needs a file"; wheel=$2; shift ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) printf 'install: there is no option %s; try --help\n' "$1" >&2; exit 2 ;;
   esac
   shift
@@ -44,7 +51,7 @@ check_machine() {
     die "this Python is 32-bit, for which some locked packages have no wheels: use the 64-bit Raspberry Pi OS"
   missing=''
   "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
-  if ! has_lgpio_wheel && ! "$PYTHON" -c 'import lgpio; lgpio.gpio_claim_output' 2>/dev/null; then
+  if [ -z "$desk_only" ] && ! has_lgpio_wheel && ! "$PYTHON" -c 'import lgpio; lgpio.gpio_claim_output' 2>/dev/null; then
     missing="$missing python3-lgpio"
   fi
   [ -z "$missing" ] || die "something is missing: apt install$missing"
@@ -61,20 +68,27 @@ lgpio_lock() { awk '/^lgpio==/ { found = 1 } found { print; if (!/\\$/) exit }' 
 install_files() {
   lib=$DESTDIR$PREFIX/lib
   put "$lib/systemd/system" tourlatch.service tourlatch.service
+  put "$lib/systemd/system" tourlatch-desk.service tourlatch-desk.service
   put "$lib/sysusers.d" tourlatch.sysusers tourlatch.conf
   put "$lib/tmpfiles.d" tourlatch.tmpfiles tourlatch.conf
-  put "$lib/modules-load.d" tourlatch.modules tourlatch.conf
-  put "$lib/udev/rules.d" 70-tourlatch.rules 70-tourlatch.rules
+  if [ -z "$desk_only" ]; then
+    put "$lib/modules-load.d" tourlatch.modules tourlatch.conf
+    put "$lib/udev/rules.d" 70-tourlatch.rules 70-tourlatch.rules
+  fi
   put "$DESTDIR$PREFIX/share/doc/tourlatch" README.md README.md
   put "$DESTDIR$PREFIX/share/doc/tourlatch" ../config/agent.toml agent.toml
+  put "$DESTDIR$PREFIX/share/doc/tourlatch" ../config/desk.toml desk.toml
   do_it mkdir -p "$DESTDIR$PREFIX/bin" "$DESTDIR/etc/tourlatch/keys"
-  do_it mkdir -p -m 0700 "$DESTDIR/etc/tourlatch/credentials"
+  for folder in credentials doors desk desk/keys; do do_it mkdir -p -m 0700 "$DESTDIR/etc/tourlatch/$folder"; done
   do_it ln -sfn "$HOME_DIR/venv/bin/tourlatch" "$DESTDIR$PREFIX/bin/tourlatch"
-  if [ -e "$DESTDIR/etc/tourlatch/agent.toml" ]; then
-    say "Kept $DESTDIR/etc/tourlatch/agent.toml as it is; all keys are in $PREFIX/share/doc/tourlatch/agent.toml."
-  else
-    first_config
-  fi
+  [ -n "$desk_only" ] || kept agent.toml || first_config
+  [ -z "$desk" ] || kept desk.toml || put "$DESTDIR/etc/tourlatch" ../config/desk.toml desk.toml
+}
+
+# kept FILE: whether a person's configuration is there, which stays as it is.
+kept() {
+  [ -e "$DESTDIR/etc/tourlatch/$1" ] || return 1
+  say "Kept $DESTDIR/etc/tourlatch/$1 as it is; all keys are in $PREFIX/share/doc/tourlatch/$1."
 }
 
 # put FOLDER FILE NAME: systemd/FILE as FOLDER/NAME, whole or not at all.
@@ -98,11 +112,11 @@ make_venv() {
   # Fails for a release that is there: it may be in use, and below a failure takes its folder away.
   do_it mkdir "$release"
   if [ -z "$dry_run" ]; then trap 'rm -rf "$release"' EXIT; fi
-  if has_lgpio_wheel; then do_it "$PYTHON" -m venv "$release"; else do_it "$PYTHON" -m venv --system-site-packages "$release"; fi
+  if [ -n "$desk_only" ] || has_lgpio_wheel; then do_it "$PYTHON" -m venv "$release"; else do_it "$PYTHON" -m venv --system-site-packages "$release"; fi
   pip="$release/bin/python -I -m pip --disable-pip-version-check --no-input -q install"
   # shellcheck disable=SC2086 # a command and its options
   do_it $pip --require-hashes --only-binary=:all: --no-deps -r "$SOURCE/.lock/run.txt"
-  if has_lgpio_wheel; then
+  if [ -z "$desk_only" ] && has_lgpio_wheel; then
     if [ -z "$dry_run" ]; then lgpio_lock > "$release/lgpio.txt"; fi
     # shellcheck disable=SC2086
     do_it $pip --require-hashes --only-binary=:all: --no-deps -r "$release/lgpio.txt"
@@ -134,18 +148,49 @@ forget_old() {
   done
 }
 
-# The system learns of the files; a running agent is restarted, one that was stopped stays stopped.
+# The system learns of the files.
 tell_system() {
   do_it systemd-sysusers "$PREFIX/lib/sysusers.d/tourlatch.conf"
   do_it systemd-tmpfiles --create "$PREFIX/lib/tmpfiles.d/tourlatch.conf"
+  [ -n "$desk_only" ] || tell_devices
+  do_it systemctl daemon-reload
+}
+
+tell_devices() {
   for module in cdc_acm usbserial; do do_it modprobe -q "$module" || say "The kernel has no module $module; scanners of that kind will not work."; done
   do_it udevadm control --reload
   do_it udevadm trigger --subsystem-match=gpio
-  do_it systemctl daemon-reload
-  do_it systemctl try-restart tourlatch.service
+}
+
+# What runs is restarted, what was stopped stays stopped; each desk, if there are several.
+restart() { do_it systemctl try-restart tourlatch.service 'tourlatch-desk*.service'; }
+
+# What a desk needs besides its configuration, each only if it is not there yet.
+set_desk_up() {
+  if [ -e "$SECRET" ]; then
+    say "Kept $SECRET as it is."
+  elif [ -n "$dry_run" ]; then
+    say "would: make $SECRET"
+  else
+    (umask 077 && od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n' > "$SECRET.new")
+    [ "$(wc -c < "$SECRET.new")" = 64 ] || die "no secret could be read from /dev/urandom"
+    mv -f "$SECRET.new" "$SECRET"
+  fi
+  if [ -n "$(find "$DESK_KEYS" -name '*.key' 2>/dev/null)" ]; then
+    say "Kept the signing keys in $DESK_KEYS as they are."
+  elif [ -n "$dry_run" ]; then
+    say "would: make a signing key in $DESK_KEYS"
+  else
+    key=$("$HOME_DIR/venv/bin/tourlatch" keys new -f "$DESK_KEYS")
+    # The door on this board learns it at once.
+    [ -n "$desk_only" ] || install -m 0644 "$DESK_KEYS/$key.pub.toml" "/etc/tourlatch/keys/$key.pub.toml"
+  fi
+  do_it sync
 }
 
 next_steps() {
+  [ -z "$desk" ] || desk_steps
+  [ -z "$desk_only" ] || return 0
   if systemctl is-active -q tourlatch.service; then
     say "Done; the agent runs the new version. Back to the old one: sudo sh systemd/install.sh --roll-back"
     return
@@ -155,6 +200,18 @@ next_steps() {
   say "  2. the desk's *.pub.toml into /etc/tourlatch/keys, Knock's key into /etc/tourlatch/credentials/knock-appointment-key"
   say "  3. the relay's polarity first, as the commissioning list in $PREFIX/share/doc/tourlatch/README.md says"
   say "  4. sudo systemctl enable --now tourlatch; tourlatch status; then a real code"
+}
+
+desk_steps() {
+  if systemctl is-active -q tourlatch-desk.service; then
+    say "The desk runs the new version."
+    return
+  fi
+  say "The desk does not run yet:"
+  say "  1. sudoedit /etc/tourlatch/desk.toml; then: tourlatch check -c /etc/tourlatch/desk.toml"
+  say "  2. Knock's key into /etc/tourlatch/credentials/knock-appointment-key"
+  say "  3. the *.pub.toml of $DESK_KEYS into /etc/tourlatch/keys of every door"
+  say "  4. sudo systemctl enable --now tourlatch-desk; HTTPS before it and a token for each door, as $PREFIX/share/doc/tourlatch/README.md says"
 }
 
 if [ -n "$DESTDIR" ]; then
@@ -168,7 +225,7 @@ if [ -n "$roll_back" ]; then
   now=$(readlink "$HOME_DIR/venv") before=$(readlink "$HOME_DIR/previous")
   point venv "$before"
   point previous "$now"
-  do_it systemctl try-restart tourlatch.service
+  restart
   say "Back to $before."
   exit 0
 fi
@@ -176,4 +233,6 @@ check_machine
 make_venv
 install_files
 tell_system
+[ -z "$desk" ] || set_desk_up
+restart
 [ -n "$dry_run" ] || next_steps

@@ -18,6 +18,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.credentials import give_to_owner
 from agent.errors import ConfigError
 
 MIN_PASSWORD = 12
@@ -130,6 +131,7 @@ def _write(accounts_file: Path, accounts: list[Account]) -> None:
     text = "".join(account.to_line() + "\n" for account in accounts)
     try:
         with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w", encoding="ascii") as file:
+            give_to_owner(file.fileno(), accounts_file.parent)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

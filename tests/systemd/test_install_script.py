@@ -21,7 +21,7 @@ from agent.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "systemd" / "install.sh"
-DOCUMENTS = [ROOT / "systemd" / "README.md", ROOT / "config" / "README.md", ROOT / "config" / "agent.toml", SCRIPT]
+DOCUMENTS = [ROOT / "systemd" / "README.md", *(ROOT / "config" / name for name in ("README.md", "agent.toml", "desk.toml")), SCRIPT]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,14 +57,17 @@ def test_ok__all_files_below_a_folder(tmp_path: Path) -> None:
         "etc/tourlatch/agent.toml",
         "usr/local/lib/modules-load.d/tourlatch.conf",
         "usr/local/lib/systemd/system/tourlatch.service",
+        "usr/local/lib/systemd/system/tourlatch-desk.service",
         "usr/local/lib/sysusers.d/tourlatch.conf",
         "usr/local/lib/tmpfiles.d/tourlatch.conf",
         "usr/local/lib/udev/rules.d/70-tourlatch.rules",
         "usr/local/share/doc/tourlatch/README.md",
         "usr/local/share/doc/tourlatch/agent.toml",
+        "usr/local/share/doc/tourlatch/desk.toml",
     }
     assert (tmp_path / "usr/local/bin/tourlatch").readlink() == Path("/opt/tourlatch/venv/bin/tourlatch")
-    assert (tmp_path / "etc/tourlatch/credentials").stat().st_mode & 0o777 == 0o700
+    for name in ("credentials", "doors", "desk", "desk/keys"):
+        assert (tmp_path / "etc/tourlatch" / name).stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "etc/tourlatch/keys").is_dir()
     assert not (tmp_path / "opt").exists()
 
@@ -186,7 +189,7 @@ def test_ok__help_tells_every_option() -> None:
     """The help is the head of the script, and names each option that there is."""
     done = _install("--help")
     options = set(re.findall(r"^ {4}(--[a-z-]+)\)", SCRIPT.read_text("utf-8"), re.MULTILINE))
-    assert options == {"--dry-run", "--roll-back", "--wheel"}
+    assert options == {"--desk", "--desk-only", "--dry-run", "--roll-back", "--wheel"}
     assert all(option in done.stdout for option in options)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,69 +15,39 @@ from agent.daemon.build import STORE_CLOSE_S
 from agent.daemon.run import DOORMAN_CLOSE_S
 from agent.settings.agent import AgentSettings, ControlSettings, StoreSettings
 from agent.settings.knock import KnockSettings
+from tests.systemd import units
+from tests.systemd.units import FOLDER
 
-FOLDER = Path(__file__).parents[2] / "systemd"
-UNIT = FOLDER / "tourlatch.service"
-PROGRAM = "/opt/tourlatch/venv/bin/tourlatch"
 STALL_S = 2.0
 """How long a card may stall in one sync."""
-MAX_EXPOSURE = 20
-"""Tenths, as systemd-analyze wants its threshold."""
-
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze on this machine")
+MAX_EXPOSURE = 2.0
 
 
 def _settings() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for line in UNIT.read_text("utf-8").splitlines():
-        key, is_setting, value = line.partition("=")
-        if is_setting and not line.startswith("#"):
-            found.setdefault(key, []).append(value)
-    return found
+    return units.settings_of(units.AGENT)
 
 
 def _only(key: str) -> str:
-    (value,) = _settings()[key]
-    return value
+    return units.only(units.AGENT, key)
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """The unit with this environment's own command in it, so that systemd finds what it starts."""
-    unit = tmp_path / UNIT.name
-    command = Path(sys.executable).with_name("tourlatch")
-    unit.write_text(UNIT.read_text("utf-8").replace(PROGRAM, str(command)), "utf-8")
-    return unit
-
-
-@needs_systemd
-def test_ok__systemd_finds_no_fault(installed: Path) -> None:
+@units.needs_systemd
+def test_ok__systemd_finds_no_fault(tmp_path: Path) -> None:
     """`systemd-analyze verify` has nothing to say."""
-    result = subprocess.run(["systemd-analyze", "verify", str(installed)], capture_output=True, text=True, check=False, timeout=60)
-    said = [line for line in (result.stdout + result.stderr).splitlines() if UNIT.name in line]
-    assert said == []
-    assert result.returncode == 0
+    assert units.faults(units.installed(units.AGENT, tmp_path)) == []
 
 
-@needs_systemd
-def test_ok__the_exposure_is_two_or_less(installed: Path) -> None:
+@units.needs_systemd
+def test_ok__the_exposure_is_two_or_less(tmp_path: Path) -> None:
     """`systemd-analyze security` rates the unit at 2.0 or less, and the README tells the number."""
-    command = ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={MAX_EXPOSURE}", str(installed)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert result.returncode == 0, result.stdout + result.stderr
-    found = re.search(r"exposure level for tourlatch\.service: (\d+\.\d)", result.stdout)
-    assert found is not None
-    assert f"**{found[1]}**" in (FOLDER / "README.md").read_text("utf-8")
+    found = units.exposure(units.installed(units.AGENT, tmp_path))
+    assert found <= MAX_EXPOSURE
+    assert f"the agent's unit **{found}**" in (FOLDER / "README.md").read_text("utf-8")
 
 
 def test_ok__each_setting_has_its_reason_above_it() -> None:
     """A setting follows a comment, or another of its family, such as RuntimeDirectoryMode= after RuntimeDirectory=."""
-    above = ""
-    for line in UNIT.read_text("utf-8").splitlines():
-        key, family = line.partition("=")[0], above.partition("=")[0]
-        if line and not line.startswith(("#", "[")) and key not in ("Description", "Documentation", "WantedBy"):
-            assert above.startswith("# ") or (family and key.startswith(family)), line
-        above = line
+    assert units.unexplained(units.AGENT) == []
 
 
 @pytest.mark.parametrize(
@@ -150,7 +119,7 @@ def test_ok__usb_scanners_are_known_before_the_start() -> None:
 def test_ok__what_it_starts_is_a_command_of_ours(key: str) -> None:
     """The commands exist with the options that they are given."""
     program, command, option, path = _only(key).split()
-    assert (program, option, path) == (PROGRAM, "-c", "/etc/tourlatch/agent.toml")
+    assert (program, option, path) == (units.PROGRAM, "-c", "/etc/tourlatch/agent.toml")
     assert command in COMMANDS
     result = CliRunner().invoke(tourlatch, [command, "--help"])
     assert result.exit_code == 0
@@ -159,7 +128,7 @@ def test_ok__what_it_starts_is_a_command_of_ours(key: str) -> None:
 
 def test_ok__it_locks_after_every_end() -> None:
     """ExecStopPost= locks, with no prefix that would hide its failure, and an exit status never keeps the door from coming back."""
-    assert _only("ExecStopPost").startswith(f"{PROGRAM} lock ")
+    assert _only("ExecStopPost").startswith(f"{units.PROGRAM} lock ")
     assert not {"RestartPreventExitStatus", "SuccessExitStatus", "RestartForceExitStatus", "KillMode", "SendSIGKILL"} & set(_settings())
 
 
@@ -168,11 +137,31 @@ def test_ok__whether_it_locks_does_not_hang_on_keys_of_knock() -> None:
     settings = _settings()
     loaded = [value.partition(":")[0] for value in settings["LoadCredential"]]
     assert [value.partition(":")[0] for value in settings["SetCredential"]] == loaded
-    assert loaded == ["knock-appointment-key", "knock-prospect-key"]
+    assert loaded == ["knock-appointment-key", "knock-prospect-key", "door"]
     assert KnockSettings().appointment_key_file == loaded[0]
-    assert {
-        value for value in settings["LoadCredential"] if not value.endswith(f":/etc/tourlatch/credentials/{value.partition(':')[0]}")
-    } == set()
+    assert [value.partition(":")[2] for value in settings["LoadCredential"]] == [
+        "/etc/tourlatch/credentials/knock-appointment-key",
+        "/etc/tourlatch/credentials/knock-prospect-key",
+        "/etc/tourlatch/doors",
+    ]
+
+
+def test_ok__the_doors_secrets_are_the_files_of_one_folder() -> None:
+    """Each file is handed over with `door_` before its name: what the example names is a file there, and root alone reads the folder."""
+    example = (FOLDER.parent / "config" / "agent.toml").read_text("utf-8")
+    names = re.findall(r'^#(?:desk_token|pin_key)_file = "(.*)"$', example, re.MULTILINE)
+    assert names == ["door_front.token", "door_front.pin-key"]
+    assert units.folders()["/etc/tourlatch/doors"] == ["0700", "root", "root"]
+    readme = (FOLDER / "README.md").read_text("utf-8")
+    assert all(f"/etc/tourlatch/doors/{name.removeprefix('door_')}" in readme for name in names)
+
+
+def test_fail__nothing_of_the_desks_is_the_agents() -> None:
+    """On a board with both, the agent is given neither the desk's secret nor the keys that sign."""
+    text = units.AGENT.read_text("utf-8")
+    assert "desk-secret" not in text
+    assert "/etc/tourlatch/desk" not in text
+    assert "tourlatch-desk" not in text
 
 
 def test_ok__the_watchdog_outlasts_a_stalled_card() -> None:
@@ -202,9 +191,7 @@ def test_ok__the_users_and_folders_that_the_unit_counts_on_are_made() -> None:
     users = (FOLDER / "tourlatch.sysusers").read_text("utf-8").splitlines()
     made = {line.split()[1] for line in users if line.startswith(("u ", "g "))}
     assert {_only("User"), *_only("SupplementaryGroups").split()} <= made
-    folders = {
-        line.split()[1]: line.split()[2:5] for line in (FOLDER / "tourlatch.tmpfiles").read_text("utf-8").splitlines() if line[0] == "d"
-    }
+    folders = units.folders()
     assert folders["/etc/tourlatch/credentials"] == ["0700", "root", "root"]
     assert folders[str(AgentSettings.model_fields["keys"].default.folder)] == ["0755", "root", "root"]
     assert folders["/run/tourlatch"] == ["0755", "tourlatch", "tourlatch"]
