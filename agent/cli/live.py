@@ -39,6 +39,7 @@ def _status_lines(found: dict[str, Any], settings: AgentSettings) -> list[str]:
     for name, door in found["doors"].items():
         readers = ", ".join(f"{reader} {state}" for reader, state in door["readers"].items())
         lines.append(f"door {name}: {door['state']}; readers: {readers}")
+        lines += _feed_lines(door["feed"], door["report"])
     clock = found["clock"]
     zone = ZoneInfo(settings.time_zone)
     earliest, latest = clock["earliest_ms"], clock["latest_ms"]
@@ -55,6 +56,18 @@ def _status_lines(found: dict[str, Any], settings: AgentSettings) -> list[str]:
     if found["unwritten"]:
         lines.append(f"journal: {found['unwritten']} entries could not be written since the start: check the disk's space and health")
     return lines
+
+
+def _feed_lines(feed: dict[str, Any] | None, report: dict[str, Any] | None) -> list[str]:
+    """How well a door is informed; nothing for one that asks no desk."""
+    if feed is None or report is None:
+        return []
+    heard = "never heard" if feed["heard_s"] is None else f"heard {feed['heard_s']} s ago"
+    skipped = f", {feed['skipped']} not understood" if feed["skipped"] else ""
+    lines = [f"  desk: {feed['state']}, {heard}; {feed['applied']} entries of the roster{skipped}"]
+    lines += [f"  desk: {feed['trouble']}"] if feed["trouble"] else []
+    # while nothing is heard nothing is reported, either, and one trouble is enough
+    return lines + ([f"  desk: the report was not taken: {report['trouble']}"] if report["trouble"] and not feed["trouble"] else [])
 
 
 @click.command()

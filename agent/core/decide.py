@@ -4,6 +4,7 @@ Rule 1: no input raises and none is decided anywhere else.
 Rule 2: the order is the order of the questions a person would ask: is it ours, is it for here, is it alive, is it now.
 Rule 3: time is an interval (promise P6): too early or too late only if outside for all of it, admitted outright only if inside
         for all of it; between the two the site's written policy decides, and what has ended for sure is never let in.
+Rule 4: during a lockout no answer tells a right PIN from a wrong one; a tour code, which nobody guesses, is decided as ever.
 """
 
 from __future__ import annotations
@@ -41,13 +42,17 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known at the moment of a scan: the door, its admissions of this appointment so far, whether the reader is locked out."""
+    """What is known at the moment of a scan: the door, its admissions of this appointment so far, whether the reader is locked out.
+
+    `is_by_pin` says that the code was not shown: a PIN stands for it, and came to the door with the roster.
+    """
 
     door: str
     now: Interval
     entry: RosterEntry | None = None
     admissions_here: int = 0
     is_locked_out: bool = False
+    is_by_pin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,10 @@ class Denied:
 
 def decide(presented: TourCode | Unread, facts: Facts, rules: Rules) -> Granted | Denied:
     """Granted or denied, from what was presented, what is known and what is allowed."""
+    if facts.is_locked_out and (facts.is_by_pin or isinstance(presented, Unread)):
+        return Denied(Reason.LOCKED_OUT)
     if isinstance(presented, Unread):
-        return Denied(Reason.LOCKED_OUT if facts.is_locked_out else presented.reason)
+        return Denied(presented.reason)
     denied = _misplaced(presented, facts, rules) or _dead(presented, facts)
     if denied is None and facts.admissions_here >= rules.admissions_per_door:
         denied = Denied(Reason.USED_UP, presented)

@@ -1,6 +1,6 @@
 """Slows guessing at a reader without shutting out an honest prospect (promise P4).
 
-Rule 1: being locked out only changes the answer to what is wrong anyway: `decide` lets a genuine code through a lockout.
+Rule 1: being locked out only changes the answer to what is wrong anyway, and to PINs: `decide` lets a genuine code through a lockout.
 Rule 2: seconds here are ticks of the monotonic clock: a jump of the wall clock neither starts nor ends a lockout.
 """
 

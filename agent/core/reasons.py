@@ -21,6 +21,7 @@ class Reason(enum.StrEnum):
     UNKNOWN_KEY = "unknown_key"
     RETIRED_KEY = "retired_key"
     BAD_SIGNATURE = "bad_signature"
+    WRONG_PIN = "wrong_pin"
     WRONG_COMMUNITY = "wrong_community"
     WRONG_DOOR = "wrong_door"
     TOO_EARLY = "too_early"
@@ -67,6 +68,11 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The code names a key of ours, but its signature is wrong: it was altered or forged.",
         is_guess=True,
     ),
+    Reason.WRONG_PIN: Explanation(
+        "This PIN does not open this door. Look for the PIN in your latest confirmation and type it again. {call}",
+        "A PIN was typed that no confirmed appointment of this door has: mistyped, cancelled, moved, or guessed.",
+        is_guess=True,
+    ),
     Reason.WRONG_COMMUNITY: Explanation(
         "This code is for another property. Check the address in your confirmation. {call}",
         "The code is genuine, but for another community.",
@@ -100,8 +106,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "The door's clock is too uncertain to say whether the code is in its window: bring the network back or fit a battery-backed clock.",
     ),
     Reason.LOCKED_OUT: Explanation(
-        "Too many wrong codes. A valid code from your confirmation still works. {call}",
-        "After too many wrong codes in a row, wrong codes are not looked at for a while; valid ones are.",
+        "Too many wrong codes. A valid code from your confirmation still works when you show it; a PIN does not for a while. {call}",
+        "After too many wrong codes in a row, wrong codes and all PINs are not looked at for a while; valid tour codes are.",
         is_guess=True,
     ),
     Reason.BUSY: Explanation(

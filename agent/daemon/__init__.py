@@ -3,7 +3,8 @@
 - `doorman`    what happens to a scan: the one thread between reader and relay
 - `door`       one door: its state, its relay
 - `sender`     the outbox on its way to Knock
-- `supervise`  restarts a component that died
+- `feed`       a door's ear at the desk: news of appointments
+- `report`     a door's voice there: how it is, who came
 - `events`     what happens, told to logs and listeners
 - `control`    the unix socket
 - `lines`      the relays' lines, locked without an agent

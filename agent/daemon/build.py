@@ -7,13 +7,15 @@ Rule 2: what is missing stops the start with its name.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core import codes
+from agent.core.pin import KEY_BYTES
 from agent.credentials import list_keys, read_secret
 from agent.daemon.door import Door
 from agent.daemon.lines import line_of
@@ -45,11 +47,14 @@ class Parts:
     doors: dict[str, Door]
     readers: list[ReaderAt]
     keys: codes.Keyring
-    prospect_key: str
+    prospect_key: str = field(repr=False)
     journal: Journal
     upkeep: upkeep.Upkeep
     clock: DoorClock
     is_new_store: bool
+    desk_tokens: dict[str, str] = field(repr=False)
+    """By which the desk knows a door, by the doors' names."""
+    pin_keys: dict[str, bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,10 @@ def build(settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Pa
     knock = settings.knock
     read_secret(knock.appointment_key_file)
     prospect_key = read_secret(knock.prospect_key_file or knock.appointment_key_file)
+    tokens = {door.name: read_secret(door.desk_token_file) for door in settings.door if door.desk_token_file is not None}
+    pin_keys = {door.name: _pin_key(door.pin_key_file) for door in settings.door if door.pin_key_file is not None}
     readers = [_reader(door.name, reader, stack) for door in settings.door for reader in door.reader]
-    return Parts(doors, readers, keys, prospect_key, journal, keeper, clock, is_new_store)
+    return Parts(doors, readers, keys, prospect_key, journal, keeper, clock, is_new_store, tokens, pin_keys)
 
 
 def _door(door: DoorSettings, settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Door:
@@ -94,6 +101,13 @@ def _reader(door: str, reader: SerialReader, stack: ExitStack) -> ReaderAt:
     made.open()
     stack.callback(made.close)
     return ReaderAt(reader.name, door, made)
+
+
+def _pin_key(name: str) -> bytes:
+    text = read_secret(name)
+    if not re.fullmatch(rf"[0-9a-f]{{{2 * KEY_BYTES}}}", text):
+        raise ConfigError(f"the key for PINs in {name} must be {2 * KEY_BYTES} hexadecimal digits, as the desk made it for this door")
+    return bytes.fromhex(text)
 
 
 def _keyring(folder: Path, keeper: upkeep.Upkeep, now_ms: int) -> codes.Keyring:

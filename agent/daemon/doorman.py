@@ -4,6 +4,7 @@ Rule 1: the way is straight. A scan crosses from the loop to this thread once; h
         and only then is anybody told. No import, no connection, no second commit on the way.
 Rule 2: written before opened (promise P2): `Journal.admit` has returned before `Door.release` is called.
 Rule 3: what is not waited for (refusals, news to listeners) goes to `upkeep` and to the loop.
+Rule 4: a PIN becomes a keyed hash here and goes no further: not into the journal, an event, a log or an error.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from agent.core import codes
+from agent.core import codes, pin
 from agent.core.decide import Denied, Facts, Granted, Rules, decide
 from agent.core.lockout import Lockout, LockoutRules
 from agent.core.reasons import EXPLANATIONS, Reason
@@ -29,7 +31,7 @@ from drivers.base import DriverError, Frame
 
 MAX_WAITING_PER_READER = 4
 MAX_WAITING_JUNK = 2
-"""Of these, what does not even begin like a tour code: a flood of it leaves room for an honest prospect."""
+"""Of these, what does not even begin like a tour code, PINs among it: a flood of it leaves room for an honest prospect."""
 REPEAT_S = 2.0
 """The same bytes from the same reader within this time of the last ones are one scan: scanners repeat while a code is held up."""
 STALE_S = 10.0
@@ -49,7 +51,10 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a scan. `released_ns` is the tick of the release; `admitted` is what was written for a grant."""
+    """What became of a scan. `released_ns` is the tick of the release; `admitted` is what was written for a grant.
+
+    With `is_by_pin` a PIN was typed, and `code` is what it stands for.
+    """
 
     scan: Scan
     now: Now
@@ -58,6 +63,7 @@ class Outcome:
     admitted: Admitted | None = None
     released_ns: int | None = None
     guesses_locked_s: float | None = None
+    is_by_pin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,8 @@ class StaffUnlock:
     user: str
     reason: str
 
+
+_UNREADABLE = codes.Unread(Reason.UNREADABLE)
 
 RETRIABLE = frozenset({Reason.BUSY, Reason.STORE_FAILED, Reason.RELAY_FAILED})
 """Refusals that may be otherwise a moment later: the same code, held up all the while, is looked at again."""
@@ -94,7 +102,10 @@ class _ReaderRecord:
 
 
 class Doorman:
-    """Decides and acts. `present` and `unlock` are called on the loop; `tell(outcome)` is called in this thread after each scan."""
+    """Decides and acts. `present` and `unlock` are called on the loop; `tell(outcome)` is called in this thread after each scan.
+
+    `pin_keys` are the doors' keys for PINs by the doors' names; at a door without one a PIN is as unreadable as anything.
+    """
 
     def __init__(
         self,
@@ -109,6 +120,7 @@ class Doorman:
         clock: DoorClock,
         source_title: str | None,
         tell: Callable[[Outcome], None],
+        pin_keys: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
         self._doors = doors
         self._records = {reader: _ReaderRecord() for reader in readers}
@@ -120,6 +132,8 @@ class Doorman:
         self._clock = clock
         self._source_title = source_title
         self._tell = tell
+        self._pin_keys = pin_keys
+        self._retired = frozenset(key.key_id for key in keys.values() if key.is_retired)
         self._jobs: queue.SimpleQueue[Scan | tuple[Door, StaffUnlock, Future[None]] | None] = queue.SimpleQueue()
         self._busy_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="doorman", daemon=True)
@@ -182,12 +196,15 @@ class Doorman:
     def _meet(self, scan: Scan, record: _ReaderRecord) -> None:
         if record.is_repeat(scan.frame):
             return
-        presented = codes.Unread(Reason.UNREADABLE) if scan.frame.overlong else codes.read(scan.frame.data, self._keys)
+        pin_hash = self._pin_hash(scan)
+        presented = codes.read(scan.frame.data, self._keys) if pin_hash is None and not scan.frame.overlong else _UNREADABLE
         door = self._doors[scan.door]
         if isinstance(presented, TourCode) and door.opened_for == presented.code_id:
             return
         now = self._clock.now()
-        outcome = self._decide_and_act(scan, presented, door, now)
+        outcome = self._decide_and_act(scan, presented, pin_hash, now)
+        if outcome is None:
+            return
         record.is_settled = outcome.denied is None or outcome.denied.reason not in RETRIABLE
         if outcome.denied is None:
             record.lockout = record.lockout.after_grant()
@@ -195,41 +212,66 @@ class Doorman:
             outcome = self._count_guess(outcome, record)
         self._tell(outcome)
 
-    def _decide_and_act(self, scan: Scan, presented: TourCode | codes.Unread, door: Door, now: Now) -> Outcome:
-        """Facts, decision and admission under the store's gate: a cancel is heard before all of it or after all of it."""
+    def _pin_hash(self, scan: Scan) -> str | None:
+        """The door's keyed hash of the PIN that was typed, None for anything else."""
+        key = self._pin_keys.get(scan.door)
+        typed = None if key is None or scan.frame.overlong else pin.typed(scan.frame.data)
+        return None if key is None or typed is None else pin.digest(key, typed)
+
+    def _known_pin(self, door: str, pin_hash: str) -> TourCode | codes.Unread:
+        """What a PIN stands for, as far as the roster knows."""
+        code = self._journal.pin(door, pin_hash)
+        if code is None:
+            return codes.Unread(Reason.WRONG_PIN)
+        return codes.Unread(Reason.RETIRED_KEY) if code.key_id in self._retired else code
+
+    def _decide_and_act(self, scan: Scan, presented: TourCode | codes.Unread, pin_hash: str | None, now: Now) -> Outcome | None:
+        """Facts, decision and admission under the store's gate: a cancel is heard before all of it or after all of it.
+
+        None when the door is open for this PIN already.
+        """
+        door, is_by_pin = self._doors[scan.door], pin_hash is not None
         code = presented if isinstance(presented, TourCode) else None
         try:
             with self._journal.gate:
-                facts = self._facts(scan, code, now)
+                if pin_hash is not None:
+                    presented = self._known_pin(scan.door, pin_hash)
+                    code = presented if isinstance(presented, TourCode) else None
+                facts = self._facts(scan, code, now, is_by_pin=is_by_pin)
                 decision = decide(presented, facts, self._rules)
                 is_stale = time.monotonic_ns() - scan.frame.at_ns > STALE_S * 1e9
-                if isinstance(decision, Granted) and (is_stale or not door.grant()):
-                    decision = Denied(Reason.BUSY, code)
+                if isinstance(decision, Granted):
+                    if is_by_pin and door.opened_for == decision.code.code_id:
+                        return None
+                    if is_stale or not door.grant():
+                        decision = Denied(Reason.BUSY, code)
                 if isinstance(decision, Denied):
-                    return self._refused(scan, now, decision)
+                    return self._refused(scan, now, decision, is_by_pin=is_by_pin)
                 admitted = self._admit(scan, decision.code, facts, now)
         except StoreError:
-            return self._refused(scan, now, Denied(Reason.STORE_FAILED, code))
+            return self._refused(scan, now, Denied(Reason.STORE_FAILED, code), is_by_pin=is_by_pin)
         try:
             released_ns = door.release(decision.code.code_id)
         except DriverError:
             self._give_back(scan, decision.code)
-            return self._refused(scan, now, Denied(Reason.RELAY_FAILED, code), admitted)
+            return self._refused(scan, now, Denied(Reason.RELAY_FAILED, code), admitted, is_by_pin=is_by_pin)
         if released_ns is None:  # the agent stops
             self._give_back(scan, decision.code)
-        return Outcome(scan, now, decision.code, admitted=admitted, released_ns=released_ns)
+        return Outcome(scan, now, decision.code, admitted=admitted, released_ns=released_ns, is_by_pin=is_by_pin)
 
     def _give_back(self, scan: Scan, code: TourCode) -> None:
         """The door did not open: the admission stays in the journal, but uses nothing up. The visit stays, too: the prospect was here."""
         self._upkeep.submit(lambda conn: upkeep.give_use_back(conn, code.appointment_id, scan.door))
 
-    def _facts(self, scan: Scan, code: TourCode | None, now: Now) -> Facts:
+    def _facts(self, scan: Scan, code: TourCode | None, now: Now, *, is_by_pin: bool) -> Facts:
         entry, admissions = self._journal.facts(code.appointment_id, scan.door) if code else (None, 0)
-        return Facts(scan.door, now.interval, entry, admissions, self._records[scan.reader].lockout.is_on(time.monotonic()))
+        is_locked_out = self._records[scan.reader].lockout.is_on(time.monotonic())
+        return Facts(scan.door, now.interval, entry, admissions, is_locked_out, is_by_pin)
 
     def _admit(self, scan: Scan, code: TourCode, facts: Facts, now: Now) -> Admitted:
         """Write the admission for a door that was taken; a door whose admission cannot be written is given back, shut."""
-        note = Note(_moment(now), "admission", scan.door, scan.reader, None, code.appointment_id, code.code_id)
+        detail = _by(is_by_pin=facts.is_by_pin)
+        note = Note(_moment(now), "admission", scan.door, scan.reader, None, code.appointment_id, code.code_id, detail)
         source_title = facts.entry.source_title if facts.entry and facts.entry.source_title else self._source_title
         try:
             return self._journal.admit(code, note, source_title)
@@ -237,14 +279,14 @@ class Doorman:
             self._doors[scan.door].write_failed()
             raise
 
-    def _refused(self, scan: Scan, now: Now, denied: Denied, admitted: Admitted | None = None) -> Outcome:
+    def _refused(self, scan: Scan, now: Now, denied: Denied, admitted: Admitted | None = None, *, is_by_pin: bool) -> Outcome:
         """The refusal, journaled behind the scan's back; of a lockout only the beginning is journaled."""
         code = denied.code
         if denied.reason is not Reason.LOCKED_OUT:
             appointment_id, code_id = (code.appointment_id, code.code_id) if code else (None, None)
-            note = Note(_moment(now), "refusal", scan.door, scan.reader, denied.reason, appointment_id, code_id)
+            note = Note(_moment(now), "refusal", scan.door, scan.reader, denied.reason, appointment_id, code_id, _by(is_by_pin=is_by_pin))
             self._upkeep.note(note)
-        return Outcome(scan, now, code, denied, admitted)
+        return Outcome(scan, now, code, denied, admitted, is_by_pin=is_by_pin)
 
     def _count_guess(self, outcome: Outcome, record: _ReaderRecord) -> Outcome:
         before, tick_s = record.lockout, time.monotonic()
@@ -255,7 +297,7 @@ class Doorman:
         scan = outcome.scan
         note = Note(_moment(outcome.now), "lockout", scan.door, scan.reader, Reason.LOCKED_OUT, detail={"lock_s": locked_s})
         self._upkeep.note(note)
-        return Outcome(scan, outcome.now, outcome.code, outcome.denied, outcome.admitted, None, locked_s)
+        return replace(outcome, guesses_locked_s=locked_s)
 
     def _obey(self, door: Door, order: StaffUnlock, done: Future[None]) -> None:
         if not door.grant():
@@ -273,6 +315,11 @@ class Doorman:
             done.set_exception(error)
         else:
             done.set_result(None)
+
+
+def _by(*, is_by_pin: bool) -> dict[str, object] | None:
+    """The journal's detail of what was presented; a tour code goes without saying."""
+    return {"by": "pin"} if is_by_pin else None
 
 
 def _moment(now: Now) -> Moment:

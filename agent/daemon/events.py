@@ -23,6 +23,9 @@ _LEVELS = {
     "visits_in_doubt": logging.WARNING,
     "scan_dropped": logging.WARNING,
     "store_made": logging.WARNING,
+    "feed_refused": logging.ERROR,
+    "feed_lost": logging.WARNING,
+    "roster_skipped": logging.WARNING,
 }
 
 Event = dict[str, object]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -15,16 +16,17 @@ from agent.daemon.build import Parts
 from agent.daemon.control import Handler
 from agent.daemon.doorman import Doorman, StaffUnlock
 from agent.daemon.events import Events
+from agent.daemon.feed import Feed
+from agent.daemon.report import Reports, clock_facts
 from agent.daemon.sender import Sender
 from agent.settings.agent import AgentSettings
-from agent.store import outbox, upkeep
-from agent.store.journal import Moment, Note, write_note
+from agent.store import feed, outbox
+from agent.store.journal import Moment, Note
 from drivers.base import DriverError
 
 MAX_REASON = 200
 MAX_TEXT = 200
 MAX_IDS = 10_000
-ROSTER_BATCH = 100
 
 
 class Requests:
@@ -40,6 +42,8 @@ class Requests:
         events: Events,
         version: str,
         reader_states: dict[str, str],
+        feeds: Mapping[str, Feed],
+        reports: Mapping[str, Reports],
     ) -> None:
         self._settings = settings
         self._parts = parts
@@ -48,6 +52,8 @@ class Requests:
         self._events = events
         self._version = version
         self._reader_states = reader_states
+        self._feeds = feeds
+        self._reports = reports
         self._started_s = time.monotonic()
 
     def handlers(self) -> dict[str, Handler]:
@@ -62,8 +68,6 @@ class Requests:
         }
 
     async def _status(self, _request: dict[str, Any], _user: str) -> dict[str, Any]:
-        now = self._parts.clock.now()
-        interval = now.interval
         # not by upkeep: it counts every row, and would hold the gate that a scan waits for
         counts = await asyncio.to_thread(outbox.counted, self._settings.store.path)
         return {
@@ -74,14 +78,12 @@ class Requests:
                 name: {
                     "state": door.state.value,
                     "readers": {at.name: self._reader_states.get(at.name, "starting") for at in self._parts.readers if at.door == name},
+                    "feed": self._feeds[name].status if name in self._feeds else None,
+                    "report": self._reports[name].status if name in self._reports else None,
                 }
                 for name, door in self._parts.doors.items()
             },
-            "clock": {
-                "state": now.state.value,
-                "earliest_ms": interval.earliest_ms,
-                "latest_ms": None if interval.is_open_ended else interval.latest_ms,
-            },
+            "clock": clock_facts(self._parts.clock.now()),
             "keys": {key.key_id: "retired" if key.is_retired else "active" for key in self._parts.keys.values()},
             "outbox": counts,
             "unwritten": self._parts.upkeep.lost_notes,
@@ -116,22 +118,15 @@ class Requests:
     async def _roster(self, request: dict[str, Any], _user: str) -> dict[str, Any]:
         """News of appointments: `entries` of `{appointment_id, standing, code_id?, source_title?, revision?}`; on disk when answered.
 
-        A scan waits for no more than `ROSTER_BATCH` of them. When one batch fails those before it are heard; telling all again is right.
+        A scan waits for no more than `feed.BATCH` of them. When one batch fails those before it are heard; telling all again is right.
         """
         entries = [_entry(item) for item in _list(request, "entries")]
         moment = self._moment()
 
-        def work(conn: Any, batch: list[RosterEntry]) -> list[RosterEntry]:  # noqa: ANN401 - sqlite3 stays in the store
-            changed = upkeep.apply_roster(conn, batch, moment.at_ms)
-            for entry in changed:
-                if entry.standing is not Standing.CONFIRMED:
-                    write_note(conn, Note(moment, "roster", reason=entry.standing.value, appointment_id=entry.appointment_id))
-            return changed
-
         count = 0
-        for batch in (entries[at : at + ROSTER_BATCH] for at in range(0, len(entries), ROSTER_BATCH)):
+        for batch in (entries[at : at + feed.BATCH] for at in range(0, len(entries), feed.BATCH)):
             # one after the other: jobs that wait together become one transaction
-            count += len(await asyncio.wrap_future(self._parts.upkeep.submit(partial(work, batch=batch))))
+            count += len(await asyncio.wrap_future(self._parts.upkeep.submit(partial(feed.hear, entries=batch, moment=moment))))
         self._events.publish("roster", changed=count)
         return {"changed": count}
 

@@ -26,12 +26,14 @@ from agent.daemon.build import Callbacks, Parts, ReaderAt, build
 from agent.daemon.control import Control
 from agent.daemon.doorman import Doorman, Outcome, Scan
 from agent.daemon.events import Events
+from agent.daemon.feed import DeskClient, DeskLink, Feed
+from agent.daemon.report import Reports
 from agent.daemon.requests import Requests
 from agent.daemon.sender import Sender
-from agent.supervise import supervise
 from agent.settings.agent import AgentSettings
 from agent.store import upkeep
 from agent.store.journal import Moment, Note
+from agent.supervise import supervise
 from agent.timekeeping import Now, boot_number
 from drivers.base import Frame, Pulse, ReaderState
 
@@ -42,6 +44,7 @@ DOORMAN_CLOSE_S = 0.7
 LAST_SEEN_EVERY_S = 600.0
 CLOCK_LOOK_EVERY_S = 30.0
 BEAT_S = 1.0
+FRESH_MARGIN_S = 10.0
 STALLED_S = 5.0
 _SWITCH_S = 0.001
 
@@ -76,6 +79,9 @@ class Agent:
             self._doorman = self._make_doorman(parts)
             stack.callback(self._doorman.close, DOORMAN_CLOSE_S)
             self._sender = self._make_sender(parts)
+            self._link = self._make_link()
+            self._feeds = self._make_feeds(parts)
+            self._reports = {door: self._make_reports(parts, listener) for door, listener in self._feeds.items()}
             requests = Requests(
                 settings=self._settings,
                 parts=parts,
@@ -84,6 +90,8 @@ class Agent:
                 events=self._events,
                 version=self._version,
                 reader_states=self._reader_states,
+                feeds=self._feeds,
+                reports=self._reports,
             )
             self._control = Control(self._settings.control.socket, self._settings.control.users, requests.handlers(), self._events)
             self._control.open()
@@ -104,10 +112,13 @@ class Agent:
             finally:
                 for door in parts.doors.values():
                     door.stop()
+                await self._link.close()
             parts.upkeep.note(Note(self._moment(), "stop"))
 
     def _start_tasks(self, group: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         components = {"outbox": self._sender.run, "control": self._control.run}
+        components |= {f"feed {door}": listener.run for door, listener in self._feeds.items()}
+        components |= {f"report {door}": reports.run for door, reports in self._reports.items()}
         tasks = [group.create_task(supervise(name, run, self._component_died), name=name) for name, run in components.items()]
         for at in self._parts.readers:
             name = f"reader {at.name}"
@@ -130,6 +141,7 @@ class Agent:
             clock=parts.clock,
             source_title=self._settings.source_title or None,
             tell=lambda outcome: self._from_thread(self._on_outcome, outcome),
+            pin_keys=parts.pin_keys,
         )
 
     def _make_sender(self, parts: Parts) -> Sender:
@@ -150,6 +162,50 @@ class Agent:
             moment=self._moment,
             chance=random.random,
             events=self._events,
+        )
+
+    def _make_link(self) -> DeskLink:
+        settings = self._settings.desk
+
+        def load() -> DeskClient:
+            from agent.roster import Desk
+
+            if settings is None:  # no door has a token then, so nobody asks
+                raise RuntimeError("there is no desk")
+            return Desk(settings, self._version)
+
+        return DeskLink(load)
+
+    def _make_feeds(self, parts: Parts) -> dict[str, Feed]:
+        settings = self._settings.desk
+        if settings is None:
+            return {}
+        return {
+            door: Feed(
+                door,
+                token=token,
+                community_id=self._settings.community_id,
+                link=self._link,
+                upkeep=parts.upkeep,
+                moment=self._moment,
+                chance=random.random,
+                events=self._events,
+                on_order=lambda door=door: self._order_done(door),  # type: ignore[misc]  # a bound default
+                fresh_s=settings.wait_s + settings.total_timeout_s + FRESH_MARGIN_S,
+            )
+            for door, token in parts.desk_tokens.items()
+        }
+
+    def _make_reports(self, parts: Parts, listener: Feed) -> Reports:
+        return Reports(
+            listener,
+            token=parts.desk_tokens[listener.door],
+            link=self._link,
+            upkeep=parts.upkeep,
+            store=self._settings.store.path,
+            now=parts.clock.now,
+            chance=random.random,
+            version=self._version,
         )
 
     def _ready(self) -> None:
@@ -195,7 +251,9 @@ class Agent:
     def _on_outcome(self, outcome: Outcome) -> None:
         """Tell what became of a scan; for a new visit, wake the outbox."""
         scan, code, denied = outcome.scan, outcome.code, outcome.denied
-        where = {"door": scan.door, "reader": scan.reader, "appointment_id": code.appointment_id if code else None}
+        where: dict[str, object] = {"door": scan.door, "reader": scan.reader, "appointment_id": code.appointment_id if code else None}
+        if outcome.is_by_pin:
+            where["by"] = "pin"
         if denied is None:
             ns = None if outcome.released_ns is None else outcome.released_ns - scan.frame.at_ns
             first = outcome.admitted is not None and outcome.admitted.new_visit_id is not None
@@ -209,6 +267,13 @@ class Agent:
             self._events.publish("locked_out", door=scan.door, reader=scan.reader, lock_s=round(outcome.guesses_locked_s))
         if outcome.admitted is not None and outcome.admitted.new_visit_id is not None:
             self._sender.wake()
+        if outcome.admitted is not None and scan.door in self._reports:
+            self._reports[scan.door].wake()
+
+    def _order_done(self, door: str) -> None:
+        """Staff had visits tried again, from afar."""
+        self._sender.wake()
+        self._reports[door].wake()
 
     def _pulse_ended(self, door: str, pulse: Pulse) -> None:
         ms = round((pulse.locked_ns - pulse.released_ns) / 1e6, 3)

@@ -53,8 +53,23 @@ _SCHEMA_1 = (
     "CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
 )
 
+_SCHEMA_2 = (
+    """CREATE TABLE pin (
+        door TEXT NOT NULL, pin_hash TEXT NOT NULL, appointment_id TEXT NOT NULL, code_id TEXT NOT NULL, key_id TEXT NOT NULL,
+        prospect_id TEXT NOT NULL, community_id TEXT NOT NULL, doors TEXT NOT NULL, unit_names TEXT NOT NULL,
+        start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
+        PRIMARY KEY (door, pin_hash), UNIQUE (appointment_id, door)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE feed (
+        door TEXT PRIMARY KEY, cursor TEXT NOT NULL, applied INTEGER NOT NULL, skipped INTEGER NOT NULL, heard_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE desk_order (
+        door TEXT NOT NULL, order_id INTEGER NOT NULL, is_done INTEGER NOT NULL, is_told INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (door, order_id)
+    ) STRICT, WITHOUT ROWID""",
+)
 
-SCHEMA = sqlite.Schema("tourlatch", (sqlite.Step("m001_journal_and_outbox", _SCHEMA_1),))
+SCHEMA = sqlite.Schema("tourlatch", (sqlite.Step("m001_journal_and_outbox", _SCHEMA_1), sqlite.Step("m002_the_desk", _SCHEMA_2)))
 SCHEMA_VERSION = SCHEMA.version
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from agent.core.clock import Interval
 from agent.core.replay import RowState
-from agent.core.tour import RosterEntry, Standing, TourCode
+from agent.core.tour import RosterEntry, Standing, TourCode, Window
 from agent.errors import StoreError
 
 LAST_SEEN = "last_seen_ms"
@@ -28,6 +28,8 @@ LOG_BYTES = 4 * 1024 * 1024
 """The write-ahead log grows a little past this before it is checkpointed, and is cut back to it when it starts anew."""
 
 _ENTRY = "SELECT standing, code_id, source_title FROM roster WHERE appointment_id = ?"
+_PIN = """SELECT code_id, appointment_id, prospect_id, community_id, doors, unit_names, start_ms, end_ms, key_id
+    FROM pin WHERE door = ? AND pin_hash = ?"""
 _USED = "SELECT admissions FROM used WHERE appointment_id = ? AND door = ?"
 _NOTE = """INSERT INTO journal (at_ms, earliest_ms, latest_ms, kind, door, reader, reason, appointment_id, code_id, detail)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -166,6 +168,18 @@ class Journal:
             raise StoreError(f"the store cannot be read: {error}") from error
         entry = RosterEntry(appointment_id, Standing(heard[0]), heard[1], heard[2]) if heard else None
         return entry, used[0] if used else 0
+
+    def pin(self, door: str, pin_hash: str) -> TourCode | None:
+        """What the tour code says that a PIN of this door stands for, None for a PIN of nobody's; raises `StoreError`."""
+        try:
+            row = self._conn.execute(_PIN, (door, pin_hash)).fetchone()
+            if row is None:
+                return None
+            code_id, appointment_id, prospect_id, community_id, doors, unit_names, start_ms, end_ms, key_id = row
+            names = (tuple(json.loads(doors)), tuple(json.loads(unit_names)))
+            return TourCode(code_id, appointment_id, prospect_id, community_id, *names, Window(start_ms, end_ms), key_id)
+        except (sqlite3.Error, ValueError) as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
 
     def admit(self, code: TourCode, note: Note, source_title: str | None) -> Admitted:
         """Write the admission, and at the appointment's first the visit with its outbox row; on disk when this returns.

@@ -223,15 +223,26 @@ def _apply(conn: sqlite3.Connection, entry: RosterEntry, now_ms: int) -> bool:
     news = (entry.standing.value, entry.code_id, entry.source_title, entry.revision)
     if known is not None and (known == news or known[0] != Standing.CONFIRMED):
         return False
+    is_other_code = known is not None and known[1] is not None and known[1] != entry.code_id
     if entry.standing is Standing.CONFIRMED and not _may_confirm(conn, entry, known):
+        if is_other_code and entry.code_id is not None:
+            # named beside a live one, and not newer: it is an old one, whoever names it again
+            _bury(conn, entry.code_id, now_ms)
         return False
-    if known is not None and known[1] is not None and known[1] != entry.code_id:
-        conn.execute("INSERT OR IGNORE INTO dead_code (code_id, heard_ms) VALUES (?, ?)", (known[1], now_ms))
+    if known is not None and is_other_code:
+        _bury(conn, known[1], now_ms)
     conn.execute(
         "INSERT OR REPLACE INTO roster (appointment_id, standing, code_id, source_title, revision, heard_ms) VALUES (?, ?, ?, ?, ?, ?)",
         (entry.appointment_id, *news, now_ms),
     )
+    # a PIN stands for one code: it dies with that, whoever told of it
+    live = entry.code_id if entry.standing is Standing.CONFIRMED else None
+    conn.execute("DELETE FROM pin WHERE appointment_id = ? AND code_id IS NOT ?", (entry.appointment_id, live))
     return True
+
+
+def _bury(conn: sqlite3.Connection, code_id: str, now_ms: int) -> None:
+    conn.execute("INSERT OR IGNORE INTO dead_code (code_id, heard_ms) VALUES (?, ?)", (code_id, now_ms))
 
 
 def _may_confirm(conn: sqlite3.Connection, entry: RosterEntry, known: tuple[str, str | None, str | None, int] | None) -> bool:

@@ -30,7 +30,7 @@ def test_granted__every_reason_is_explained() -> None:
     """The table has every reason once, under a code for machines that is never renamed."""
     assert list(EXPLANATIONS) == list(Reason)
     assert [reason.value for reason in Reason] == [
-        "unreadable", "unknown_key", "retired_key", "bad_signature", "wrong_community", "wrong_door", "too_early", "too_late",
+        "unreadable", "unknown_key", "retired_key", "bad_signature", "wrong_pin", "wrong_community", "wrong_door", "too_early", "too_late",
         "cancelled", "superseded", "used_up", "clock_uncertain", "locked_out", "busy", "store_failed", "relay_failed",
     ]  # fmt: skip
 
@@ -76,6 +76,7 @@ def test_denied__what_counts_as_guessing() -> None:
         Reason.UNREADABLE,
         Reason.UNKNOWN_KEY,
         Reason.BAD_SIGNATURE,
+        Reason.WRONG_PIN,
         Reason.LOCKED_OUT,
     ]
 

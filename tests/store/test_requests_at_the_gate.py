@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from agent.core.clock import Interval
-from agent.daemon.requests import ROSTER_BATCH, Requests
-from agent.store import upkeep as upkeeping
+from agent.daemon.requests import Requests
+from agent.store import feed
+from agent.store.feed import BATCH
 from agent.store.journal import Journal, Note
-from agent.store.upkeep import Upkeep
+from agent.store.upkeep import Upkeep, apply_roster
 from tests.store.made import T0_MS, admission, code, everything, moment, new_store, opened
 
 WAIT_S = 10.0
@@ -35,7 +36,8 @@ def requests(path: Path, upkeep: Any) -> Requests:  # noqa: ANN401 - or a stand-
     settings: Any = SimpleNamespace(store=SimpleNamespace(path=path), community_id="1001")
     parts: Any = SimpleNamespace(upkeep=upkeep, clock=Clock(), doors={}, readers=[], keys={})
     other: Any = SimpleNamespace(link={}, publish=lambda *_, **__: None)
-    return Requests(settings=settings, parts=parts, doorman=other, sender=other, events=other, version="1", reader_states={})
+    shared: dict[str, Any] = {"doorman": other, "sender": other, "events": other, "reader_states": {}, "feeds": {}, "reports": {}}
+    return Requests(settings=settings, parts=parts, version="1", **shared)
 
 
 def asked(of: Requests, name: str, **request: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -75,14 +77,13 @@ def test_ok__a_large_roster_is_written_in_batches(tmp_path: Path, monkeypatch: p
     """No transaction writes more than a batch, the answer counts them all, and all are there."""
     path = new_store(tmp_path)
     sizes: list[int] = []
-    apply_roster = upkeeping.apply_roster
 
     def applied(conn: sqlite3.Connection, entries: Any, now_ms: int) -> Any:  # noqa: ANN401 - passed on
         sizes.append(len(entries))
         return apply_roster(conn, entries, now_ms)
 
-    monkeypatch.setattr(upkeeping, "apply_roster", applied)
-    entries = [{"appointment_id": f"a{number}", "standing": "cancelled"} for number in range(2 * ROSTER_BATCH + 50)]
+    monkeypatch.setattr(feed, "apply_roster", applied)
+    entries = [{"appointment_id": f"a{number}", "standing": "cancelled"} for number in range(2 * BATCH + 50)]
     with opened(path) as (_, keeper):
         waiting: list[int] = []
         unfinished: list[Future[Any]] = []
@@ -94,7 +95,7 @@ def test_ok__a_large_roster_is_written_in_batches(tmp_path: Path, monkeypatch: p
             return future
 
         answer = asked(requests(path, SimpleNamespace(submit=submit)), "roster", entries=entries)
-    assert answer == {"changed": 2 * ROSTER_BATCH + 50}
+    assert answer == {"changed": 2 * BATCH + 50}
     assert (sizes, waiting) == ([100, 100, 50], [0, 0, 0])
     found = everything(path)
-    assert (len(found["roster"]), len(found["journal"])) == (2 * ROSTER_BATCH + 50, 2 * ROSTER_BATCH + 50)
+    assert (len(found["roster"]), len(found["journal"])) == (2 * BATCH + 50, 2 * BATCH + 50)
