@@ -33,3 +33,9 @@ for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
 }
+
+// As the page's own refresh, which only works without script: but not while nobody looks.
+const again = document.querySelector("[data-look-again]");
+if (again) {
+  setInterval(() => document.hidden || window.location.reload(), 1000 * again.dataset.lookAgain);
+}
