@@ -61,7 +61,7 @@ async def tour_of(frame: Frame, call: Call) -> Tour | Answer:
 
 
 class TourPages:
-    """`/tour/{token}` with `/print`, `/code.png` and `/tour.ics` below it."""
+    """`/tour/{token}` with `/print`, `/code.png`, `/code.txt` and `/tour.ics` below it."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
@@ -72,6 +72,7 @@ class TourPages:
             "/tour/{token}": {"GET": self._show},
             "/tour/{token}/print": {"GET": self._print},
             "/tour/{token}/code.png": {"GET": self._picture},
+            "/tour/{token}/code.txt": {"GET": self._text},
             "/tour/{token}/tour.ics": {"GET": self._calendar},
         }
 
@@ -108,13 +109,27 @@ class TourPages:
         )
 
     async def _picture(self, call: Call) -> Answer:
+        held = await self._held(call)
+        if isinstance(held, Answer):
+            return held
+        return _file(await asyncio.to_thread(qr.png, held.code_text), "image/png", "tour-code.png")
+
+    async def _text(self, call: Call) -> Answer:
+        """What the picture holds, for a program that draws it itself."""
+        held = await self._held(call)
+        if isinstance(held, Answer):
+            return held
+        return _file(held.code_text.encode("ascii"), "text/plain; charset=us-ascii", "tour-code.txt")
+
+    async def _held(self, call: Call) -> Pass | Answer:
+        """The pass that a link is of, or the page that says that there is no such tour."""
         tour = await tour_of(self._frame, call)
         if isinstance(tour, Answer):
             return tour
         held = await self._frame.office.pass_for(tour.booking)
         if held is None:
             raise RefusedError(NOT_FOUND, "There is no code.")
-        return _file(await asyncio.to_thread(qr.png, held.code_text), "image/png", "tour-code.png")
+        return held
 
     async def _calendar(self, call: Call) -> Answer:
         tour = await tour_of(self._frame, call)
