@@ -59,7 +59,7 @@ class Knock:
         """Ask for one self-guided tour. What comes back `Unknown` must not be asked again: that would cancel what was booked (K).
 
         Raises:
-            ValueError: for a zone that is none.
+            ZoneInfoNotFoundError: for a zone that is none (settings refuse one).
         """
         key = self._appointment_key
         asked = await self._ask("POST", "/appointment/request", key, body=booking_body(request), idempotency_key=idempotency_key)
@@ -94,11 +94,17 @@ class Knock:
         headers = {self._key_header: key}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
+        if not key:
+            return _not_made("no key")
         try:
             return await self._http.ask(method, path, json=body, query=query, headers=headers)
         except NoConnectionError as error:
             return TryAgain(f"no connection to Knock ({error})")
         except BadRequestError as error:
-            return TryAgain(f"the request could not be made ({error}): check the key file and extra_headers")
+            return _not_made(str(error))
         except AnswerLostError as error:
             return Unknown(f"the answer was lost ({error})")
+
+
+def _not_made(why: str) -> TryAgain:
+    return TryAgain(f"the request could not be made ({why}): check the key file and extra_headers")

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from agent.core.booking import BookingRequest, Person, SmsConsent
 from agent.core.replay import Outcome
-from agent.core.tour import Visit
+from agent.core.tour import Visit, Window
 from agent.knock import Knock
 from agent.sandbox.records import Appointment, Prospect
 from agent.sandbox.server import Sandbox
@@ -21,9 +22,12 @@ from agent.settings.knock import KnockSettings
 
 KEY = "syndication-prospect-TEST-KEY"
 """The test key that Knock publishes for visits."""
+APPOINTMENT_KEY = "syndication-appointment-TEST-KEY"
+"""The one that it publishes for appointments."""
 VISIT_MS = 1_585_696_926_214
 """2020-03-31T23:22:06.214Z, the example of Knock's Visit API."""
 
+Result = TypeVar("Result")
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -40,9 +44,9 @@ def settings_for(url: str, **other: Any) -> KnockSettings:  # noqa: ANN401 - a k
 
 
 @asynccontextmanager
-async def client(url: str, *, key: str = KEY, **other: Any) -> AsyncIterator[Knock]:  # noqa: ANN401 - a key of the table [knock]
+async def client(url: str, *, key: str = KEY, appointment_key: str | None = APPOINTMENT_KEY, **other: Any) -> AsyncIterator[Knock]:  # noqa: ANN401 - of [knock]
     """A client of Knock at this address, closed at the end."""
-    knock = Knock(settings_for(url, **other), prospect_key=key, appointment_key=None, version="1.2.3")
+    knock = Knock(settings_for(url, **other), prospect_key=key, appointment_key=appointment_key, version="1.2.3")
     try:
         yield knock
     finally:
@@ -53,6 +57,29 @@ async def report(url: str, what: Visit | None = None, **other: Any) -> Outcome: 
     """What becomes of one visit."""
     async with client(url, **other) as knock:
         return await knock.report(what or visit())
+
+
+def tour(start_ms: int = 1_790_000_000_000, **other: Any) -> BookingRequest:  # noqa: ANN401 - a field of the request
+    """A half hour for Ada Moss, without questions about texts and without wishes."""
+    facts: dict[str, Any] = {
+        "community_id": "1001",
+        "window": Window(start_ms, start_ms + 1_800_000),
+        "zone": "America/Los_Angeles",
+        "person": Person("Ada", "Moss", "ada@example.com", "+12065550134"),
+        "source_title": "Zumper: ads",
+    }
+    return BookingRequest(**{**facts, **other})
+
+
+def consent(*, is_given: bool) -> SmsConsent:
+    """An answer to the question about texts."""
+    return SmsConsent(is_given, "I agree to texts.", "https://tours.example.com/juniper-flats/register")
+
+
+async def ask(url: str, what: Callable[[Knock], Awaitable[Result]], **other: Any) -> Result:  # noqa: ANN401 - a key of the table [knock]
+    """What one call comes back with."""
+    async with client(url, **other) as knock:
+        return await what(knock)
 
 
 @dataclass

@@ -177,6 +177,7 @@ def test_ok__the_stand_in_takes_a_visit() -> None:
         (Fault(Kind.TRUNCATED), Unknown("the answer was lost (RemoteProtocolError)"), 1),
         (Fault(Kind.NOT_JSON), NO_ID, 0),
         (Fault(Kind.GZIP_BOMB), NO_ID, 0),
+        (Fault(Kind.FORM, left_out=("visitId",)), NO_ID, 1),
         (Fault(Kind.STATUS, status=429, retry_after_seconds=7), TryAgain("429: Too Many Requests", 7.0), 0),
         (Fault(Kind.STATUS, status=204), Unknown("204: no explanation"), 0),
         (Fault(Kind.STATUS, status=400), Refused("400: Bad Request"), 0),
@@ -210,7 +211,7 @@ def test_ok__a_refused_connection_is_tried_again() -> None:
 
 def test_ok__every_kind_of_fault_is_tried_here() -> None:
     """A kind that the stand-in learns later has to be met here as well."""
-    assert set(Kind) == {Kind.REFUSE, Kind.LOST, Kind.TRUNCATED, Kind.NOT_JSON, Kind.GZIP_BOMB, Kind.STATUS, Kind.SLOW}
+    assert set(Kind) == {Kind.REFUSE, Kind.LOST, Kind.TRUNCATED, Kind.NOT_JSON, Kind.GZIP_BOMB, Kind.STATUS, Kind.SLOW, Kind.FORM}
 
 
 @pytest.mark.parametrize("unreachable", ["http://127.0.0.1:1", "https://tourlatch.invalid"])
