@@ -86,6 +86,9 @@ class Mailer:
         """Hand `message` to the mail server; never raises for what the server or the network does.
 
         The envelope is made of the headers: one address in From, one or more in To. A second email of the same Message-ID is a repetition.
+
+        Raises:
+            ValueError: when the message has no such address, which is a mistake of ours.
         """
         delivery = _Delivery(self._settings, self._password, self._tls, message)
         task = asyncio.ensure_future(asyncio.to_thread(delivery.run))
@@ -105,6 +108,7 @@ class _Delivery:
         self._password = password
         self._tls = tls
         self._message = message
+        self._sender, self._recipients = _addresses(message, "From")[0], _addresses(message, "To")
         self._server: smtplib.SMTP | None = None
         self._is_text_sent = False
 
@@ -174,15 +178,14 @@ class _Delivery:
 
     def _envelope(self) -> None:
         server = self._connected()
-        sender, recipients = _addresses(self._message, "From")[0], _addresses(self._message, "To")
         options: list[str] = []
-        if not all(address.isascii() for address in [sender, *recipients]):
+        if not all(address.isascii() for address in [self._sender, *self._recipients]):
             if not server.has_extn("smtputf8"):
                 raise _NotDoneError(Refused("the address has letters beyond ASCII before its @, which the mail server cannot take"))
             server.command_encoding = "utf-8"
             options = ["SMTPUTF8", "BODY=8BITMIME"]
-        self._expect(server.mail(sender, options), "the mail server refuses the sender")
-        for recipient in recipients:
+        self._expect(server.mail(self._sender, options), "the mail server refuses the sender")
+        for recipient in self._recipients:
             answer = _Answer.of(*server.rcpt(recipient))
             if answer.is_never:
                 raise _NotDoneError(Refused(f"the mail server refuses the address ({answer}): ask the prospect for another"))

@@ -28,6 +28,9 @@ from agent.settings.desk import CommunitySettings, DeskSettings, MailSettings
 
 _CODE_FILE = "tour-code.png"
 _CALENDAR_FILE = "tour.ics"
+_NAME_CHARACTERS = 64
+_NO_SPECIALS = str.maketrans(dict.fromkeys('()<>[]:;@\\,"', " "))
+"""What would need quotes in a name before an address: Python 3.11 loses the quotes of a long one, and then it is an address itself."""
 _GONE = frozenset({BookingState.CANCELLED, BookingState.SUPERSEDED})
 
 
@@ -99,6 +102,7 @@ class Letters:
         message = EmailMessage(policy=SMTP)
         self._head(message, facts, job, now_ms)
         self._body(message, facts)
+        message["Content-Language"] = facts.tongue.code  # after the body, which takes such headers for its own
         return message
 
     def _head(self, message: EmailMessage, facts: _Facts, job: Job, now_ms: int) -> None:
@@ -111,7 +115,6 @@ class Letters:
         message["Date"] = datetime.fromtimestamp(now_ms // 1000, UTC)
         message["Message-ID"] = f"<{job.kind}.{booking.booking_id}.{job.job_id}@{self._host}>"
         message["Auto-Submitted"] = "auto-generated"
-        message["Content-Language"] = facts.tongue.code
 
     def _body(self, message: EmailMessage, facts: _Facts) -> None:
         booking = facts.booking
@@ -204,7 +207,7 @@ def _at_the_door(facts: _Facts, held: Pass, cid: str) -> list[Block]:
 def _address(name: str, address: str) -> Address:
     """An address for a header; its domain in ASCII, since mail servers know no other."""
     local, _, domain = people.mail_address(address).rpartition("@")
-    return Address(_plain(name), local, domain)
+    return Address(" ".join(_plain(name).translate(_NO_SPECIALS).split())[:_NAME_CHARACTERS], local, domain)
 
 
 def _plain(text: str) -> str:

@@ -108,7 +108,7 @@ def test_ok__it_speaks_the_prospects_language() -> None:
 
 def test_refused__a_name_with_line_breaks_makes_no_line_of_its_own() -> None:
     """What stands in the configuration or in a unit's name cannot add a property to the file."""
-    place = community(name='Flats\r\nATTENDEE:mailto:x@example.com";CN=x', address="1 Way\nX:1")
+    place = community().model_copy(update={"name": 'Flats\r\nATTENDEE:mailto:x@example.com";CN=x', "address": "1 Way\nX:1"})
     content = tour_ics(booking(unit_names=("1\r\nX-Y:1",)), place, manage_url=LINK, translate=same, organizer="tours@example.com")
     names = {line.split(b":")[0].split(b";")[0] for line in content.split(b"\r\n") if not line.startswith(b" ")}
     assert not names & {b"ATTENDEE", b"X", b"X-Y"}
