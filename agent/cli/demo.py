@@ -12,7 +12,7 @@ import click
 
 
 @click.command()
-@click.option("--stay", is_flag=True, help="Leave the sandbox and the agent running at the end, until Ctrl-C.")
+@click.option("--stay", is_flag=True, help="Leave the pages and the door open at the end, until Ctrl-C.")
 def demo(stay: bool) -> None:
     """Tell the whole story on a played scanner and a played board, and prove it: exit 0 only if Knock has just what was admitted.
 
@@ -26,15 +26,18 @@ def demo(stay: bool) -> None:
 
 
 async def _play(folder: Path, *, stay: bool) -> bool:
+    from agent.demo.front_desk import STAFF_NAME
     from agent.demo.stage import Stage
-    from agent.demo.story import Story
+    from agent.demo.story import LINK, Story
 
-    stage = Stage(folder)
+    stage = Stage(folder, has_desk=True)
     await stage.open()
     try:
         is_same = await Story(stage, click.echo).tell()
         if stay:
-            click.echo(f"Still running. Knock's stand-in: {stage.sandbox.url}, its other side: {stage.sandbox.admin_url}")
+            click.echo(f"Still running. Book a tour at {stage.desk.url}{LINK}")
+            click.echo(f"The staff page: {stage.desk.url}/staff, name {STAFF_NAME}, password {stage.desk.staff_password}")
+            click.echo(f"Knock's stand-in: {stage.sandbox.url}, its other side: {stage.sandbox.admin_url}")
             click.echo(f"Try: tourlatch status -c {stage.config_path}; Ctrl-C ends it.")
             await _interrupted()
         return is_same

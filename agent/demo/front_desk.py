@@ -85,6 +85,16 @@ class FrontDesk:
         if done.returncode:
             raise AgentError(f"the door got no token: {done.stderr.strip()}")
 
+    def newest_cursor(self) -> str:
+        """Where a door stands that has heard everything so far."""
+        from agent.desk.store import DeskStore
+
+        store = DeskStore.open(self._folder / "desk" / "desk.db")
+        try:
+            return f"{store.epoch}.{store.last_seq()}"
+        finally:
+            store.close()
+
     def log(self) -> str:
         """What the desk wrote on stderr so far."""
         path = self._folder / "desk.log"
