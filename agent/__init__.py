@@ -4,6 +4,7 @@ Map, from the bottom up (arrows of import point down only):
 
 - `agent.core`      pure rules: codes, tour, decide, reasons, clock, door, lockout, replay
 - `agent.store`     the journal and outbox: one SQLite file
+- `agent.http`      requests to one peer
 - `agent.knock`     the only speaker to Knock
 - `agent.config`    settings, read once and closed
 - `agent.daemon`    builds everything and runs it
