@@ -20,20 +20,27 @@ from agent.core.codes import PublicKey
 from agent.errors import ConfigError
 
 MAX_SECRET_BYTES = 4096
+UNITS_FOLDER = Path("/etc/tourlatch/credentials")
+"""Where the units take secrets from. Only root can look there, and so root's commands need no unit."""
 PUBLIC_SUFFIX = ".pub.toml"
 SECRET_SUFFIX = ".key"  # noqa: S105 - the name's end, not a secret
 
 
 def read_secret(name: str) -> str:
-    """The secret in a file, without the line's end. A relative name is looked up in `$CREDENTIALS_DIRECTORY`.
+    """The secret in a file, without the line's end.
 
-    Raises `ConfigError` for a file that is missing, empty, too long, not text, or readable for others.
+    A relative name is looked up in `$CREDENTIALS_DIRECTORY`; by root in a shell, which has none, where the units take it from. Raises `ConfigError` for a file that is missing, empty, too long, not text, or readable for others.
     """
     path = Path(name)
     if not path.is_absolute():
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not folder and os.geteuid() == 0 and UNITS_FOLDER.is_dir():
+            folder = str(UNITS_FOLDER)
         if not folder:
-            raise ConfigError(f"the secret {name!r} is to come from systemd (LoadCredential=), but $CREDENTIALS_DIRECTORY is not set")
+            missing = (
+                "the secret {!r} is to come from systemd (LoadCredential=), but $CREDENTIALS_DIRECTORY is not set; in a shell, be root"
+            )
+            raise ConfigError(missing.format(name))
         path = Path(folder) / name
     try:
         data = _read_private(path)

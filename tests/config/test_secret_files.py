@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from pathlib import Path
 
@@ -130,3 +131,19 @@ def test_fail__a_public_key_that_is_none(tmp_path: Path, content: str) -> None:
     path.write_text(content, "ascii")
     with pytest.raises(ConfigError, match=r"0123456789abcdef\.pub\.toml"):
         credentials.list_keys(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose commands these are")
+def test_ok__roots_commands_find_what_the_units_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a shell of root's a credential is the file that the unit hands over, as private as ever; a unit's own folder goes before it."""
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.setattr(credentials, "UNITS_FOLDER", tmp_path / "units")
+    assert "is not set; in a shell, be root" in _refusal("knock-key")
+    (tmp_path / "units").mkdir()
+    path = _write(tmp_path / "units" / "knock-key", b"in etc\n", 0o600)
+    assert credentials.read_secret("knock-key") == "in etc"
+    path.chmod(0o644)
+    assert f"chmod 600 {path}" in _refusal("knock-key")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    _write(tmp_path / "knock-key", b"of the unit\n", 0o600)
+    assert credentials.read_secret("knock-key") == "of the unit"

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from agent.cli import COMMANDS, tourlatch
+from agent.desk.run import FINISH_S
 from agent.settings.desk import DeskKeysSettings, DeskStoreSettings, ListenSettings, StaffSettings
 from agent.settings.knock import KnockSettings
 from tests.systemd import units
@@ -136,6 +137,12 @@ def test_ok__the_folders_are_the_ones_of_the_settings() -> None:
 def test_ok__doors_that_wait_fit_in() -> None:
     """Every connection that the settings allow by default has a file, with room for the store and for Knock."""
     assert int(_only("LimitNOFILE")) >= 2 * ListenSettings().max_connections
+
+
+def test_ok__there_is_time_to_stop() -> None:
+    """The desk's own waits at its end fit into the limit twice, and the watchdog leaves room for a slow disk."""
+    assert float(_only("TimeoutStopSec")) >= 4 * FINISH_S
+    assert 15 <= float(_only("WatchdogSec")) <= 60
 
 
 def test_ok__the_door_goes_first_and_the_desk_last_when_a_board_is_short() -> None:
