@@ -90,7 +90,8 @@ def read_page(content: Mapping[str, Any], community_id: str) -> Page:
         raise PageError("there is more to come, but nothing came")
     skipped: list[str] = []
     news = _each(entries, "entry", lambda item: _news(item, community_id), skipped)
-    return Page(news, tuple(skipped), cursor, has_more, is_resync, _each(orders, "order", _order, skipped))
+    known = _each(orders, "order", _order, skipped)
+    return Page(news, tuple(skipped), cursor, has_more, is_resync, known)
 
 
 def _each(items: list[object], what: str, read: Callable[[dict[str, Any]], Any], skipped: list[str]) -> tuple[Any, ...]:

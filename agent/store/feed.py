@@ -27,6 +27,7 @@ BATCH = 100
 MAX_ADMISSIONS = 200
 MAX_LETTERS = 100
 MAX_DONE = 100
+MAX_WORDS = 300
 LETTERS_BYTES = 24_000
 """Dead letters beyond this are told when those before them are gone; the desk reads at most 64 KB."""
 KEPT_ORDERS = 1000
@@ -165,7 +166,7 @@ def _outgoing(conn: sqlite3.Connection, door: str) -> Outgoing:
 def _letters(conn: sqlite3.Connection) -> list[dict[str, str]]:
     found, size = [], 0
     for visit_id, appointment_id, words in conn.execute(_LETTERS, (MAX_LETTERS,)):
-        letter = {"visit_id": visit_id, "appointment_id": appointment_id, "words": words}
+        letter = {"visit_id": visit_id, "appointment_id": appointment_id, "words": words[:MAX_WORDS]}
         size += len(json.dumps(letter))
         if size > LETTERS_BYTES:
             break
