@@ -1,0 +1,190 @@
+"""Cancelling: the code is dead at once, Knock is told until it knows, and what is uncertain is said to staff."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from agent.core.booking import BookingState
+from agent.core.replay import RowState
+from agent.core.tour import Standing
+from agent.desk.office import NotDoneError, Problem
+from agent.desk.records import Booking, JobKind
+from tests.desk.office.stage import HOUR_MS, MAIL, NOON_MS, Stage, form, slot
+
+Make = Callable[..., Stage]
+
+
+def cancel(stage: Stage, booking: Booking) -> Booking:
+    """Cancel a booking as its prospect does."""
+    return stage.run(stage.office.cancel(booking.booking_id))
+
+
+def test_ok__dead_at_once_and_told_to_knock_by_the_queue(stage: Stage) -> None:
+    """The roster has it as cancelled before Knock was asked; then Knock has it, too, and the slot is free again."""
+    booking = stage.book()
+    cancelled = cancel(stage, booking)
+    assert (cancelled.state, cancelled.words) == (BookingState.CANCELLED, "")
+    assert stage.entry(booking.appointment_id).standing is Standing.CANCELLED
+    assert stage.live() == {}
+    assert stage.received("cancel") == []
+    assert stage.run(stage.queue().do_due()) == 1
+    assert stage.in_knock("CANCELLED") == {booking.appointment_id}
+    assert stage.store.due_jobs(NOON_MS + HOUR_MS, 10) == []
+    assert stage.run(stage.office.pass_for(cancelled)) is None
+
+
+def test_ok__a_second_cancel_is_the_same(stage: Stage) -> None:
+    """Nothing more happens, however often it is clicked and in however many processes."""
+    booking = stage.book()
+    others = [stage.office, stage.another(stage.opened())]
+
+    async def click() -> list[Booking]:
+        return await asyncio.gather(*(office.cancel(booking.booking_id) for office in others * 3))
+
+    found = stage.run(click())
+    assert {one.state for one in found} == {BookingState.CANCELLED}
+    assert cancel(stage, booking) == stage.row(booking)
+    assert stage.run(stage.queue().do_due()) == 1
+    assert len(stage.received("cancel")) == 1
+
+
+@pytest.mark.parametrize(("kind", "facts"), [("refuse", {}), ("lost", {}), ("status", {"status": 503}), ("status", {"status": 401})])
+def test_fail__knock_out_of_reach_is_told_later(stage: Stage, kind: str, facts: dict[str, int]) -> None:
+    """The code is dead all the same; the cancel is tried again until Knock has it."""
+    booking = stage.book()
+    stage.fault("cancel", kind, **facts)
+    cancel(stage, booking)
+    queue = stage.queue()
+    for _ in range(3):
+        assert stage.run(queue.do_due()) == 1
+        assert stage.run(queue.do_due()) == 0
+        stage.now_ms += HOUR_MS
+    stage.mend()
+    stage.run(queue.do_due())
+    assert stage.in_knock("CANCELLED") == {booking.appointment_id}
+
+
+def test_fail__refused_for_good_is_a_dead_letter(stage: Stage) -> None:
+    """What Knock will never do waits for staff, with Knock's words and the booking."""
+    stage.store.add_job(JobKind.CANCEL, "no-such-appointment", NOON_MS)
+    stage.run(stage.queue().do_due())
+    [(job, _)] = stage.store.dead_jobs()
+    assert (job.kind, job.state) == (JobKind.CANCEL, RowState.DEAD)
+    assert "no appointment" in job.words
+    assert stage.store.retry_job(job.job_id, NOON_MS)
+    assert stage.run(stage.queue().do_due()) == 1
+
+
+@pytest.mark.parametrize("fault", [{"kind": "lost"}, {"kind": "form", "booking_status": "REQUESTED"}])
+def test_ok__what_was_never_confirmed_can_be_cancelled(stage: Stage, fault: dict[str, str]) -> None:
+    """Unknown: staff are told that Knock may hold it. Waiting: Knock is told of the appointment that it named."""
+    stage.fault("request", **fault)
+    booking = stage.book()
+    cancelled = cancel(stage, booking)
+    assert cancelled.state is BookingState.CANCELLED
+    done = stage.run(stage.queue().do_due())
+    if booking.appointment_id is None:
+        assert "Knock may hold" in cancelled.words
+        assert done == 0
+    else:
+        assert stage.in_knock("CANCELLED") == {booking.appointment_id}
+
+
+def test_ok__a_cancel_while_the_booking_is_asked_for_wins(stage: Stage) -> None:
+    """The answer comes late: no code, and what Knock booked is cancelled there."""
+    stage.fault("request", "slow", seconds=0.5)
+
+    async def both() -> Booking:
+        book = asyncio.create_task(stage.office.book(stage.community, form()))
+        while (found := stage.store.by_submission("form-1")) is None:  # noqa: ASYNC110 - as another process sees it
+            await asyncio.sleep(0.02)
+        await stage.office.cancel(found.booking_id)
+        return await book
+
+    booking = stage.run(both())
+    assert booking.state is BookingState.CANCELLED
+    assert stage.live() == {}
+    stage.run(stage.queue().do_due())
+    assert stage.in_knock() == set()
+    assert len(stage.in_knock("CANCELLED")) == 1
+
+
+def test_ok__a_cancel_while_a_move_is_under_way_wins(stage: Stage) -> None:
+    """Both appointments are cancelled: the one that was known, and the one that the late answer names."""
+    booking = stage.book()
+    stage.fault("request", "slow", seconds=0.5)
+
+    async def both() -> Booking:
+        move = asyncio.create_task(stage.office.move(booking.booking_id, slot(3), "move"))
+        while stage.row(booking).move_state is None:  # noqa: ASYNC110 - as another process sees it
+            await asyncio.sleep(0.02)
+        cancelled = await stage.office.cancel(booking.booking_id)
+        assert "Knock may hold the new appointment" in cancelled.words
+        return await move
+
+    assert stage.run(both()).state is BookingState.CANCELLED
+    assert stage.live() == {}
+    stage.run(stage.queue().do_due())
+    assert stage.in_knock() == set()
+    assert len(stage.in_knock("CANCELLED")) == 2
+
+
+def test_ok__a_cancel_of_an_unknown_move_says_so_to_staff(stage: Stage) -> None:
+    """The known appointment is cancelled, and staff are told to look for the other."""
+    booking = stage.book()
+    stage.fault("request", "lost")
+    stage.move(booking, 3)
+    cancelled = cancel(stage, booking)
+    assert (cancelled.moving_to, cancelled.move_state) == (None, None)
+    assert "Knock may hold the new appointment" in cancelled.words
+    assert stage.live() == {}
+
+
+def test_ok__a_cancel_is_mailed_when_there_is_mail(make: Make) -> None:
+    """Together with the word for Knock."""
+    stage = make(mail=MAIL)
+    booking = cancel(stage, stage.book())
+    kinds = {job.kind for job in stage.store.due_jobs(NOON_MS, 10) if job.subject in (booking.booking_id, booking.appointment_id)}
+    assert kinds == {JobKind.MAIL_CONFIRMED, JobKind.MAIL_CANCELLED, JobKind.CANCEL}
+
+
+@pytest.mark.parametrize("how", ["superseded", "refused", "over", "nowhere"])
+def test_refused__what_cannot_be_cancelled(stage: Stage, how: str) -> None:
+    """What was replaced, refused, is over or was never there stays as it is, and Knock hears nothing."""
+    if how == "refused":
+        stage.fault("request", "lost")
+    booking = stage.book("one", 0)
+    if how == "superseded":
+        stage.book("two", 6)
+    if how == "refused":
+        stage.run(stage.office.settle_by_hand(booking.booking_id, None, None, "sam"))
+    if how == "over":
+        stage.now_ms = booking.window.end_ms
+    before = stage.row(booking)
+    with pytest.raises(NotDoneError) as error:
+        stage.run(stage.office.cancel("0" * 16 if how == "nowhere" else booking.booking_id))
+    expected = {"over": Problem.OVER, "nowhere": Problem.NO_BOOKING}
+    assert error.value.problem is expected.get(how, Problem.NOT_LIVE)
+    assert stage.row(booking) == before
+    assert stage.run(stage.queue().do_due()) == 0
+
+
+def test_ok__leaving_is_written_down_once(stage: Stage) -> None:
+    """The first word counts; the code stays, for whoever forgot an umbrella."""
+    booking = stage.book()
+    stage.now_ms = slot(0) + 1000
+    left = stage.run(stage.office.leave(booking.booking_id))
+    stage.now_ms += 60_000
+    assert stage.run(stage.office.leave(booking.booking_id)).left_ms == left.left_ms == slot(0) + 1000
+    assert stage.held(booking).appointment.code_id in stage.live()
+
+
+def test_refused__nobody_leaves_a_cancelled_tour(stage: Stage) -> None:
+    """A tour that is not confirmed has nobody in it."""
+    booking = cancel(stage, stage.book())
+    with pytest.raises(NotDoneError) as error:
+        stage.run(stage.office.leave(booking.booking_id))
+    assert error.value.problem is Problem.NOT_LIVE
