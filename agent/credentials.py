@@ -29,7 +29,8 @@ SECRET_SUFFIX = ".key"  # noqa: S105 - the name's end, not a secret
 def read_secret(name: str) -> str:
     """The secret in a file, without the line's end.
 
-    A relative name is looked up in `$CREDENTIALS_DIRECTORY`; by root in a shell, which has none, where the units take it from. Raises `ConfigError` for a file that is missing, empty, too long, not text, or readable for others.
+    A relative name is looked up in `$CREDENTIALS_DIRECTORY`; by root in a shell, which has none, where the units take it from.
+    Raises `ConfigError` for a file that is missing, empty, too long, not text, or readable for others.
     """
     path = Path(name)
     if not path.is_absolute():
