@@ -1,0 +1,219 @@
+"""Ingest: a vendor's appointments, the same as often as they are put, and dead for good once cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agent.core.booking import BookingState
+from agent.core.tour import Standing, Window
+from agent.desk.office import Ingested, Pass
+from agent.errors import RefusedError
+from tests.desk.office.stage import BEN, MINUTE_MS, Stage, slot, texts
+
+Make = Callable[..., Stage]
+BODY = Ingested("77", "1001", Window(slot(0), slot(0) + 45 * MINUTE_MS), ("101",), "A Vendor", "Ada")
+ALLOWED = ("1001",)
+
+
+def put(stage: Stage, appointment_id: str = "12", body: Ingested = BODY, **other: Any) -> Pass:  # noqa: ANN401 - any field
+    """Put an appointment as the vendor of Juniper Flats."""
+    return stage.run(stage.office.ingest(ALLOWED, appointment_id, replace(body, **other)))
+
+
+def refused(stage: Stage, appointment_id: str = "12", allowed: tuple[str, ...] = ALLOWED, **other: Any) -> RefusedError:  # noqa: ANN401 - any field
+    """How it is refused; no live code may have changed."""
+    before = stage.live()
+    with pytest.raises(RefusedError) as error:
+        stage.run(stage.office.ingest(allowed, appointment_id, replace(BODY, **other)))
+    assert stage.live() == before
+    return error.value
+
+
+def test_ok__an_appointment_gets_a_code_and_knock_is_asked_nothing(stage: Stage) -> None:
+    """The vendor booked it; the code holds what the vendor said, with the vendor's own length."""
+    held = put(stage)
+    code = stage.code(held)
+    assert (code.appointment_id, code.prospect_id, code.doors, code.unit_names) == ("12", "77", ("front",), ("101",))
+    assert code.window == BODY.window
+    assert (held.appointment.booking_id, held.appointment.source_title, held.appointment.first_name) == (None, "A Vendor", "Ada")
+    assert list(stage.live()) == [code.code_id]
+    assert stage.received() == []
+    assert "Ada" not in texts([held])
+
+
+def test_ok__the_same_again_is_the_same(stage: Stage) -> None:
+    """The same code, PIN and revision, and doors hear nothing new, whichever process takes it."""
+    held = put(stage)
+    seq = stage.store.last_seq()
+    other = stage.another(stage.opened())
+    assert stage.run(other.ingest(ALLOWED, "12", BODY)) == put(stage) == held
+    assert stage.store.last_seq() == seq
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"window": Window(slot(2), slot(3))},
+        {"unit_names": ("305",)},
+        {"unit_names": ()},
+        {"prospect_id": "78"},
+        {"doors": ("front", "annex")},
+    ],
+)
+def test_ok__a_change_makes_another_code(stage: Stage, other: dict[str, Any]) -> None:
+    """Time, units, prospect, doors: each kills the old code and gives a new one, with a higher revision."""
+    old = put(stage)
+    new = put(stage, **other)
+    assert new.appointment.code_id != old.appointment.code_id
+    assert new.appointment.revision > old.appointment.revision
+    assert list(stage.live()) == [new.appointment.code_id]
+    assert new.pin != old.pin
+
+
+def test_ok__there_and_back_again_makes_a_third_code(stage: Stage) -> None:
+    """The first body again is no way back to the first code."""
+    first = put(stage).appointment.code_id
+    second = put(stage, prospect_id="78").appointment.code_id
+    third = put(stage).appointment.code_id
+    assert len({first, second, third}) == 3
+
+
+@pytest.mark.parametrize("other", [{"source_title": "Another"}, {"source_title": None}, {"first_name": "Ben"}])
+def test_ok__what_no_code_holds_changes_no_code(stage: Stage, other: dict[str, Any]) -> None:
+    """The title and the name are written, and the prospect's code stays good."""
+    old, new = put(stage), put(stage, **other)
+    assert (new.code_text, new.pin) == (old.code_text, old.pin)
+    assert (new.appointment.source_title, new.appointment.first_name) != (old.appointment.source_title, old.appointment.first_name)
+
+
+@pytest.mark.parametrize(("told", "kept"), [(("204b",), ("204 B",)), ((" 1 0 1 ", "101"), ("101",)), ((), ())])
+def test_ok__units_are_matched_as_knock_matches_them(stage: Stage, told: tuple[str, ...], kept: tuple[str, ...]) -> None:
+    """Without regard to case and space, each once, in the community's own spelling."""
+    assert put(stage, unit_names=told).appointment.unit_names == kept
+
+
+def test_ok__a_community_without_a_list_takes_any_unit(make: Make) -> None:
+    """Where the desk was told no units there is nothing to be outside of; Knock ignores what it does not know."""
+    stage = make(units=())
+    assert put(stage, unit_names=("Penthouse",)).appointment.unit_names == ("Penthouse",)
+
+
+@pytest.mark.parametrize(
+    ("other", "status"),
+    [
+        ({"community_id": "1002"}, 403),
+        ({"unit_names": ("999",)}, 422),
+        ({"doors": ("garage",)}, 422),
+        ({"doors": ()}, 422),
+        ({"prospect_id": "7 7"}, 422),
+        ({"prospect_id": ""}, 422),
+        ({"prospect_id": "x" * 41}, 422),
+        ({"window": Window(slot(0) + 1, slot(1))}, 422),
+    ],
+)
+def test_refused__what_is_no_tour_of_the_vendors(stage: Stage, other: dict[str, Any], status: int) -> None:
+    """Another's community, an unknown unit or door, an id or a time that no code can carry: a status and a sentence, nothing written."""
+    error = refused(stage, **other)
+    assert (error.status, bool(str(error))) == (status, True)
+    assert stage.store.appointment("12") is None
+
+
+def test_refused__a_community_that_the_desk_no_longer_has(stage: Stage) -> None:
+    """A token may outlive a community in the settings."""
+    assert refused(stage, allowed=("1001", "1002"), community_id="1002").status == 422
+
+
+@pytest.mark.parametrize("appointment_id", ["1 2", "x" * 41, "é"])
+def test_refused__what_is_no_appointment_id(stage: Stage, appointment_id: str) -> None:
+    """An id that no code can carry is refused."""
+    assert refused(stage, appointment_id).status == 422
+
+
+@pytest.mark.parametrize("other", [{}, {"window": Window(slot(2), slot(3))}])
+def test_refused__a_cancelled_one_is_not_revived(stage: Stage, other: dict[str, Any]) -> None:
+    """Neither the same body nor another brings it back; nothing is alive at the doors."""
+    put(stage)
+    stage.run(stage.office.ingest_cancel(ALLOWED, "12"))
+    assert refused(stage, **other).status == 409
+    assert stage.live() == {}
+
+
+def test_ok__a_cancel_kills_and_a_second_one_is_the_same(stage: Stage) -> None:
+    """Dead at once, revision counted once; the vendor told Knock itself, so nothing is queued."""
+    held = put(stage)
+    first = stage.run(stage.office.ingest_cancel(ALLOWED, "12"))
+    second = stage.run(stage.office.ingest_cancel(ALLOWED, "12"))
+    assert first == second
+    assert (first.standing, first.revision) == (Standing.CANCELLED, held.appointment.revision + 1)
+    assert stage.live() == {}
+    assert stage.run(stage.queue().do_due()) == 0
+
+
+@pytest.mark.parametrize(("appointment_id", "allowed"), [("13", ALLOWED), ("12", ("1002",)), ("12", ())])
+def test_refused__to_cancel_what_is_not_the_vendors(stage: Stage, appointment_id: str, allowed: tuple[str, ...]) -> None:
+    """Unknown and another's look alike, and the code lives on."""
+    put(stage)
+    with pytest.raises(RefusedError) as error:
+        stage.run(stage.office.ingest_cancel(allowed, appointment_id))
+    assert error.value.status == 404
+    assert len(stage.live()) == 1
+
+
+def test_ok__it_settles_a_booking_that_waits(stage: Stage) -> None:
+    """The vendor's word that Knock has it confirmed is enough: the desk's own booking gets its code."""
+    stage.fault("request", "form", booking_status="REQUESTED", count=1)
+    booking = stage.book()
+    held = put(stage, booking.appointment_id or "", prospect_id=booking.prospect_id)
+    found = stage.row(booking)
+    assert (found.state, held.appointment.booking_id) == (BookingState.CONFIRMED, booking.booking_id)
+    assert found.window == BODY.window
+    assert stage.held(found) == held
+
+
+def test_ok__it_settles_a_move_that_is_unknown(stage: Stage) -> None:
+    """The same prospect at the time that was asked for: the move is done, the old code dies."""
+    booking = stage.book()
+    stage.fault("request", "lost", count=1)
+    unknown = stage.move(booking, 3)
+    assert unknown.moving_to is not None
+    [new] = stage.in_knock()
+    held = put(stage, new, prospect_id=booking.prospect_id, window=unknown.moving_to)
+    assert stage.row(booking).window.start_ms == slot(3)
+    assert list(stage.live()) == [held.appointment.code_id]
+
+
+def test_ok__the_desks_own_appointment_is_answered_with_its_pass(stage: Stage) -> None:
+    """A vendor that mirrors everything gets the code that the prospect has, and changes nothing."""
+    booking = stage.book()
+    held = put(stage, booking.appointment_id or "", prospect_id=booking.prospect_id, window=booking.window, first_name="Eve")
+    assert held == stage.held(booking)
+
+
+def test_refused__the_desks_own_appointment_is_moved_on_its_page(stage: Stage) -> None:
+    """Another time or prospect for it is a contradiction, not a change."""
+    booking = stage.book(person=BEN)
+    assert refused(stage, booking.appointment_id or "", prospect_id=booking.prospect_id).status == 409
+    assert refused(stage, booking.appointment_id or "", window=booking.window).status == 409
+
+
+def test_ok__a_vendors_cancel_of_the_desks_own_ends_the_booking(stage: Stage) -> None:
+    """The booking is cancelled, too, so that its page says so."""
+    booking = stage.book()
+    ended = stage.run(stage.office.ingest_cancel(ALLOWED, booking.appointment_id or ""))
+    assert ended.standing is Standing.CANCELLED
+    assert stage.row(booking).state is BookingState.CANCELLED
+
+
+def test_ok__knock_may_name_an_appointment_that_a_vendor_put_already(stage: Stage) -> None:
+    """The vendor was quicker than Knock's answer: it is one tour with one code, and it is the booking's."""
+    stage.fault("request", "lost", count=1)
+    booking = stage.book()
+    [entry] = stage.knows()["appointments"]
+    put(stage, entry["id"], prospect_id=entry["prospectId"], window=booking.window)
+    settled = stage.run(stage.office.settle_by_hand(booking.booking_id, entry["id"], entry["prospectId"], "sam"))
+    assert settled.state is BookingState.CONFIRMED
+    assert list(stage.live()) == [stage.held(settled).appointment.code_id]
