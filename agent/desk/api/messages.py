@@ -10,13 +10,14 @@ from datetime import datetime
 from typing import Annotated
 
 from agent.core.clock import from_datetime
-from agent.core.tour import LATEST_TOUR_MS, MAX_DOORS, MAX_NAME_CHARACTERS, MAX_UNITS, TourError, Window, check_door
+from agent.core.tour import LATEST_TOUR_MS, MAX_DOORS, MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS, MAX_UNITS, TourError, Window, check_door
 from agent.settings.parts import AfterValidator, Field, Part, ValidationInfo, field_validator, refuse_twice
 
 MOST_ADMISSIONS = 200
 MOST_DEAD_LETTERS = 100
 MOST_ORDERS = 100
 MOST_FACTS = 32
+KEPT_WORDS = 300
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EXAMPLE = "2026-03-31T15:30:00-07:00"
@@ -49,7 +50,7 @@ def _door(name: str) -> str:
     return name
 
 
-Id = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[!-~]+$", description="An id of Knock's, as text.")]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS, pattern=r"^[!-~]+$")]
 Time = Annotated[str, AfterValidator(_instant), Field(max_length=40, json_schema_extra={"format": "date-time"}, examples=[_EXAMPLE])]
 Unit = Annotated[str, AfterValidator(_printable), Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
 Door = Annotated[str, AfterValidator(_door), Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
@@ -107,12 +108,12 @@ class IngestedBody(Part):
 class DeadLetter(Part):
     """A visit that Knock refused for good."""
 
-    visit_id: Id
+    visit_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
     """The door's own id of the visit, by which an order asks for another try."""
     appointment_id: Id
     """Which tour it was."""
-    words: Annotated[str, Field(max_length=300)] = ""
-    """Knock's words."""
+    words: Annotated[str, Field(max_length=4000)] = ""
+    """Knock's words; the first 300 characters are kept."""
 
 
 class ReportedAdmission(Part):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from agent.desk.api import bodies
 from agent.desk.api.auth import bearer_hash, unauthorized
 from agent.desk.api.cursor import Extent
-from agent.desk.api.messages import ReportBody
+from agent.desk.api.messages import KEPT_WORDS, ReportBody
 from agent.desk.api.sightings import Sightings
 from agent.desk.records import Admission, DoorAccess
 from agent.web import Answer, Call, json_answer
@@ -54,5 +54,6 @@ class Report:
             self._store.add_admissions(admissions)
         if body.orders_done:
             self._store.orders_done(list(body.orders_done), door.community_id, door.door)
-        told = body.model_dump(mode="json", include={"version", "clock", "outbox", "dead_letters"})
+        told = body.model_dump(include={"version", "clock", "outbox"})
+        told["dead_letters"] = [letter.model_dump() | {"words": letter.words[:KEPT_WORDS]} for letter in body.dead_letters]
         self._store.door_seen(door.token_id, at_ms, extent.applied_seq(body.applied_cursor), json.dumps(told))
