@@ -12,6 +12,7 @@ from agent.desk.store.topic import Topic, as_list, from_list
 from agent.errors import StoreError
 from agent.sqlite import Row
 
+_ID_CHARACTERS = 12
 _SLOTS = 12
 """A window is counted in so many parts, so that it slides."""
 _HIT = """INSERT INTO hit (kind, slot_ms, who, hits) VALUES (:kind, :slot_ms, :who, 1)
@@ -21,8 +22,12 @@ _HITS = "SELECT sum(hits) FROM hit WHERE kind = :kind AND who = :who AND slot_ms
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """One who may tell the desk of appointments (ingest), of these communities; the token's hash is kept, the token is not."""
+    """One who may tell the desk of appointments (ingest), of these communities; the token's hash is kept, the token is not.
 
+    `token_id` names the token without telling it, 12 hexadecimal digits.
+    """
+
+    token_id: str
     name: str
     community_ids: tuple[str, ...]
     revoked_ms: int | None = None
@@ -94,6 +99,11 @@ class Access(Topic):
             db.run(_HIT, kind=kind, slot_ms=now_ms // slot * slot, who=who)
             return db.number(_HITS, kind=kind, who=who, since_ms=since_ms)
 
+    def forgive(self, kind: str, who: str) -> None:
+        """Forget what was counted of `kind` by `who`."""
+        with self._file.writing() as db:
+            db.run("DELETE FROM hit WHERE kind = :kind AND who = :who", kind=kind, who=who)
+
 
 def _vendor(row: Row) -> Vendor:
-    return Vendor(row["name"], from_list(row["community_ids"]), row["revoked_ms"])
+    return Vendor(row["token_hash"][:_ID_CHARACTERS], row["name"], from_list(row["community_ids"]), row["revoked_ms"])

@@ -22,6 +22,9 @@ from agent.sqlite import Transaction
 _OF_SUBMISSION = "SELECT * FROM booking WHERE submission = :submission"
 _LISTED = """SELECT * FROM booking WHERE community_id = :community_id AND start_ms >= :from_ms AND start_ms < :to_ms
     AND state IN ({states}) ORDER BY start_ms, booking_id LIMIT :limit"""
+_UNSETTLED = """SELECT * FROM booking WHERE community_id = :community_id
+    AND (state IN ('asking', 'unknown', 'pending') OR (state = 'confirmed' AND move_state IS NOT NULL))
+    ORDER BY start_ms, booking_id LIMIT :limit"""
 _STALE = """SELECT * FROM booking WHERE (state = 'asking' OR move_state = 'asking') AND changed_ms < :before_ms
     ORDER BY changed_ms"""
 _OTHERS = """SELECT * FROM booking WHERE community_id = :community_id AND prospect_id = :prospect_id AND booking_id <> :but
@@ -124,6 +127,11 @@ class Bookings(Topic):
         listed = _LISTED.format(states=", ".join(f":{name}" for name in wanted))
         with self._file.reading() as db:
             return [from_row(row) for row in db.rows(listed, community_id=community_id, limit=limit, **span, **wanted)]
+
+    def unsettled(self, community_id: str, limit: int = 200) -> list[Booking]:
+        """A community's bookings whose outcome is open, or whose move is, by their start."""
+        with self._file.reading() as db:
+            return [from_row(row) for row in db.rows(_UNSETTLED, community_id=community_id, limit=limit)]
 
     def stale_asking(self, before_ms: int) -> list[Booking]:
         """Bookings and moves that Knock has been asked for since before `before_ms`: whoever asked has died."""
