@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class WatchedLine(PlayedLine):
 class World:
     """A doorman with everything he needs; `outcomes` are what he told, in order."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pin_keys: Mapping[str, bytes] | None = None, keys: codes.Keyring | None = None) -> None:
         self.store = folder / "journal.db"
         files.bring_up_to_date(self.store)
         gate = threading.RLock()
@@ -82,7 +83,7 @@ class World:
         self.doorman = Doorman(
             doors={"front": self.door, "stopped": stopped},
             readers=["scanner", "other"],
-            keys=codes.keyring([codes.PublicKey(PUBLIC)]),
+            keys=keys or codes.keyring([codes.PublicKey(PUBLIC)]),
             rules=allowed,
             lockout_rules=LockoutRules(guesses=3, within_s=60, lock_s=30, max_lock_s=60),
             journal=self.journal,
@@ -90,6 +91,7 @@ class World:
             clock=clock,
             source_title="Website",
             tell=self.outcomes.append,
+            pin_keys=pin_keys or {},
         )
         self.doorman.start()
         self._tick_ns = time.monotonic_ns()
