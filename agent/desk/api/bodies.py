@@ -89,12 +89,12 @@ def _finite(digits: str) -> float:
 
 
 def _sentences(mistakes: Mistakes, known: list[str]) -> dict[str, str]:
-    """What is wrong, by the field's place (`doors.0`). A field is told once."""
+    """What is wrong, by the field's place (`doors.0`). A field is told once, and a list not beside its items."""
     found: dict[str, str] = {}
     for detail in mistakes.details[:MOST_MISTAKES]:
         place = ".".join(_shown(str(part)) for part in detail["loc"])
         found.setdefault(place or "body", _sentence(detail, known))
-    return found
+    return {place: words for place, words in found.items() if not any(other.startswith(f"{place}.") for other in found)}
 
 
 def _sentence(detail: dict[str, Any], known: list[str]) -> str:
