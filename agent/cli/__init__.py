@@ -16,6 +16,9 @@ from agent.errors import AgentError
 from drivers.base import DriverError
 
 COMMANDS = {
+    "availability": ("agent.cli.book", "The times that Knock offers now."),
+    "book": ("agent.cli.book", "Book a tour, with its code and PIN."),
+    "cancel": ("agent.cli.book", "Cancel a tour: its code is dead at once."),
     "check": ("agent.cli.check", "Read a configuration as the programs would."),
     "code": ("agent.cli.code", "Make, read and try tour codes."),
     "desk": ("agent.cli.desk", "Run the booking site, the roster feed and the staff page."),
@@ -26,7 +29,9 @@ COMMANDS = {
     "outbox": ("agent.cli.records", "The visits that Knock does not have yet."),
     "run": ("agent.cli.run", "Run the agent at the door."),
     "sandbox": ("agent.cli.sandbox", "Run a stand-in for Knock."),
+    "staff": ("agent.cli.staff", "Who may log in to the staff page."),
     "status": ("agent.cli.live", "The live state of each door."),
+    "tokens": ("agent.cli.tokens", "Tokens of doors and of vendors."),
     "unlock": ("agent.cli.live", "Open a door by order of staff."),
     "visits": ("agent.cli.records", "The visits that this door recorded."),
 }

@@ -98,13 +98,18 @@ def add(accounts_file: Path, name: str, password: str) -> None:
     Raises:
         ConfigError: for a name or password that cannot be used, or a file that cannot be read or written.
     """
-    if not _NAME.fullmatch(name):
-        raise ConfigError("a name is of lower-case letters, digits, dots, hyphens and underscores, at most 40")
+    check_name(name)
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise ConfigError(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
     salt = secrets.token_bytes(_SALT_BYTES)
     account = Account(name, N, R, P, salt, _scrypt(password, salt, N, R, P))
     _write(accounts_file, [*(other for other in read(accounts_file) if other.name != name), account])
+
+
+def check_name(name: str) -> None:
+    """Raise `ConfigError` unless `name` can be an account's."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError("a name is of lower-case letters, digits, dots, hyphens and underscores, at most 40")
 
 
 def remove(accounts_file: Path, name: str) -> None:

@@ -24,6 +24,8 @@ SUBCOMMANDS = {
     "code": {"issue", "show", "check"},
     "keys": {"new", "list", "retire"},
     "outbox": {"list", "retry", "drop", "export"},
+    "staff": {"add", "list", "remove"},
+    "tokens": {"list", "new-door", "new-vendor", "revoke"},
 }
 SCRIPT = Path(sys.executable).with_name("tourlatch")
 

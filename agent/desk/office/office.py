@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 from agent.core.booking import LIVE, BookingState, FreeTimes
+from agent.core.tour import Standing
 from agent.desk.office.asking import GIVE_UP_FACTOR, Asking
 from agent.desk.office.ingest import Ingest
 from agent.desk.office.parts import Parts, in_thread
@@ -95,6 +96,25 @@ class Office:
             with contextlib.suppress(StateError):
                 return await in_thread(self.settling.cancel, booking)
         raise NotDoneError(Problem.MOVE_OPEN, "the booking is being changed by others: try again")
+
+    async def cancel_appointment(self, appointment_id: str) -> Appointment:
+        """Cancel by Knock's id, a vendor's appointment too: its code is dead at once, Knock is told by the queue.
+
+        Raises:
+            NotDoneError: NO_BOOKING when the roster has no such appointment; OVER.
+        """
+        known = await in_thread(self.store.appointment, appointment_id)
+        if known is None:
+            raise NotDoneError(Problem.NO_BOOKING, "there is no such appointment in the roster")
+        booking = None if known.booking_id is None else await self.booking(known.booking_id)
+        if booking is not None and booking.appointment_id == appointment_id and booking.state in LIVE:
+            await self.cancel(booking.booking_id)
+        elif known.standing is Standing.CONFIRMED:
+            await in_thread(self.store.end_appointment, appointment_id, Standing.CANCELLED, self.parts.now_ms())
+            await in_thread(self.store.add_job, JobKind.CANCEL, appointment_id, self.parts.now_ms())
+            self.parts.wake()
+        ended = await in_thread(self.store.appointment, appointment_id)
+        return known if ended is None else ended
 
     async def leave(self, booking_id: str) -> Booking:
         """Write down that the prospect says that they have left (the first time counts). Raises `NotDoneError` NO_BOOKING, NOT_LIVE."""
