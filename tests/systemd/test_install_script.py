@@ -205,7 +205,7 @@ def _words_after_tourlatch() -> set[tuple[str, str]]:
     for path in DOCUMENTS:
         # in backquotes, in a line of a code block, or in a list of steps: `tourlatch outbox list`, not "the tourlatch group"
         for words in re.findall(
-            r"(?:`|^ {0,4}|sudo |then: |now |; )tourlatch ((?:[a-z]+)(?: [a-z]+)?)\b", path.read_text("utf-8"), re.MULTILINE
+            r"(?:`|^ {0,4}|sudo |then: |now |; )tourlatch ((?:[a-z]+)(?: [a-z]+(?:-[a-z]+)*)?)\b", path.read_text("utf-8"), re.MULTILINE
         ):
             command, _, rest = words.partition(" ")
             found.add((command, rest))
@@ -215,10 +215,10 @@ def _words_after_tourlatch() -> set[tuple[str, str]]:
 def test_ok__every_command_in_the_documents_exists() -> None:
     """What a reader is told to type is a command, and its second word one of its own where it has any."""
     words = _words_after_tourlatch()
-    assert {"check", "lock", "unlock", "status", "events", "keys"} <= {command for command, _ in words}
+    assert {"check", "lock", "unlock", "status", "events", "keys", "tokens", "staff"} <= {command for command, _ in words}
     for command, rest in words:
         assert command in COMMANDS, f"tourlatch {command}"
-        if rest and command in ("keys", "outbox", "code"):
+        if rest and command in ("keys", "outbox", "code", "staff", "tokens"):
             loaded = tourlatch.get_command(None, command)  # type: ignore[arg-type]  # our group needs no context
             assert isinstance(loaded, Group)
             assert rest in loaded.commands, f"tourlatch {command} {rest}"
