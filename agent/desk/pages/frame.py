@@ -17,7 +17,7 @@ from agent.settings.desk import CommunitySettings, DeskSettings
 from agent.web import Answer, Call
 
 NOT_FOUND, FORBIDDEN, CONFLICT, TOO_MANY, UNAVAILABLE, BAD_REQUEST = 404, 403, 409, 429, 503, 400
-RETRY_AFTER = {UNAVAILABLE: "30", TOO_MANY: "3600"}
+RETRY_AFTER = {UNAVAILABLE: "30", TOO_MANY: "3900"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,10 +146,9 @@ class RegisterPages:
         try:
             booking = await self._frame.office.book(community, form)
         except NotDoneError as error:
-            trouble = _Trouble(wording.not_done_words(error.problem), CONFLICT)
             if error.problem is Problem.UNREACHED:
-                trouble = _Trouble(_UNREACHED, UNAVAILABLE)
-            return await self._form(visitor, community, typed, trouble)
+                return await self._form(visitor, community, typed, _Trouble(_UNREACHED, UNAVAILABLE))
+            return await self._form(visitor, community, typed.anew(), _Trouble(_GONE, CONFLICT, is_time=True))
         if booking.state is BookingState.UNSENT:
             return await self._form(visitor, community, typed, _Trouble(_UNREACHED, UNAVAILABLE))
         if booking.state is BookingState.REFUSED:

@@ -102,6 +102,7 @@ class TourPages:
             moving=booking.move_state.value if booking.move_state else "",
             held=held,
             picture=await asyncio.to_thread(qr.svg_inline, held.code_text) if held else "",
+            has_begun=booking.window.start_ms <= now_ms,
             is_near=held is not None and held.opens_ms <= now_ms,
             tour_path=tour.path,
             left_guard=self._frame.office.secrets.form_token(f"left/{booking.booking_id}"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from agent.core.clock import from_iso
-from agent.core.tour import LATEST_TOUR_MS
+from agent.core.tour import LATEST_TOUR_MS, MAX_TOUR_MS
 from agent.desk.pages.language import Language, Languages
 from agent.settings.desk import CommunitySettings
 from agent.web import Call
@@ -62,7 +62,7 @@ def start_of(text: str) -> int | None:
         instant = int(text) if _MILLISECONDS.fullmatch(text) else from_iso(text)
     except (ValueError, OverflowError):
         return None
-    return instant if 0 <= instant < LATEST_TOUR_MS else None
+    return instant if 0 <= instant <= LATEST_TOUR_MS - MAX_TOUR_MS else None
 
 
 def is_from_here(headers: Mapping[str, str], public_url: str) -> bool:

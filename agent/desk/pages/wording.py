@@ -47,7 +47,7 @@ NOT_DONE = {
     office.Problem.SLOT_GONE: N_("This time has just been taken. Please choose another."),
     office.Problem.NO_BOOKING: N_("This tour is no longer here. You can book a new one."),
     office.Problem.NOT_LIVE: N_("This tour is not booked any more. You can book a new one."),
-    office.Problem.OVER: N_("The time of this tour has passed. You can book a new one."),
+    office.Problem.OVER: N_("This tour has begun or is over, so it cannot be moved. You can book a new one."),
     office.Problem.NOT_CONFIRMED: N_(
         "The property has not confirmed this tour yet, so it cannot be moved. You can cancel it and book another."
     ),
