@@ -52,10 +52,14 @@ class Desk:
             settings.url, headers=headers, timeouts=timeouts, ca_file=settings.ca_file, max_answer_bytes=MAX_ANSWER_BYTES
         )
 
-    async def news(self, token: str, community_id: str, cursor: str | None) -> Page | Trouble:
-        """What happened after `cursor`, or from the start without one; held back by the desk for up to `wait_s` while there is nothing."""
-        query = {"wait_s": str(self._wait_s)} if cursor is None else {"cursor": cursor, "wait_s": str(self._wait_s)}
-        answer = await self._ask("GET", ROSTER, token, query=query, longer_s=self._wait_s)
+    async def news(self, token: str, community_id: str, cursor: str | None, *, may_wait: bool) -> Page | Trouble:
+        """What happened after `cursor`, or from the start without one.
+
+        With `may_wait` the desk holds its answer back for up to the settings' `wait_s` while there is nothing new.
+        """
+        wait_s = self._wait_s if may_wait else 0
+        query = {"wait_s": str(wait_s)} | ({} if cursor is None else {"cursor": cursor})
+        answer = await self._ask("GET", ROSTER, token, query=query, longer_s=wait_s)
         if isinstance(answer, Trouble):
             return answer
         return await asyncio.to_thread(_page_of, answer, token, community_id)

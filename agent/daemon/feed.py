@@ -40,8 +40,8 @@ RESYNC_EVERY_S = 60.0
 class DeskClient(Protocol):
     """Whoever speaks to the desk: `agent.roster.Desk`."""
 
-    async def news(self, token: str, community_id: str, cursor: str | None) -> Page | Trouble:
-        """What happened after the cursor, or why nobody knows."""
+    async def news(self, token: str, community_id: str, cursor: str | None, *, may_wait: bool) -> Page | Trouble:
+        """What happened after the cursor, or why nobody knows; with `may_wait` the answer may be held back until there is news."""
         ...
 
     async def report(self, token: str, body: Mapping[str, object]) -> Trouble | None:
@@ -177,7 +177,8 @@ class Feed:
         if isinstance(client, Trouble):
             return client
         asked = self.cursor
-        answer = await client.news(self._token, self._community_id, asked)
+        # the first answer after a start or a trouble is not held back: it says that the desk is there
+        answer = await client.news(self._token, self._community_id, asked, may_wait=self.is_up.is_set())
         if isinstance(answer, Trouble):
             return answer
         try:

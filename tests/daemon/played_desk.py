@@ -44,7 +44,7 @@ def cancelled(number: int, standing: str = "cancelled") -> dict[str, Any]:
 class PlayedDesk:
     """`tell` news and `order`; `fault` answers in place of the feed while it is set, `report_fault` in place of the reports' end.
 
-    `asked` are the cursors of all requests, `reports` all bodies that were taken.
+    `asked` are the cursors of all requests and `waits` how long each may be held, `reports` all bodies that were taken.
     """
 
     def __init__(self, token: str = TOKEN, page: int = 200) -> None:
@@ -58,6 +58,7 @@ class PlayedDesk:
         self.fault: Callable[[Call], Answer | None] | None = None
         self.report_fault: Callable[[Call], Answer | None] | None = None
         self.asked: list[str | None] = []
+        self.waits: list[int] = []
         self.reports: list[dict[str, Any]] = []
         self.url = ""
 
@@ -105,6 +106,7 @@ class PlayedDesk:
     async def _roster(self, call: Call) -> Answer:
         cursor = call.query.get("cursor")
         self.asked.append(cursor)
+        self.waits.append(int(call.query["wait_s"]))
         if self.fault is not None:
             answer = self.fault(call)
             if answer is None:

@@ -172,6 +172,25 @@ def test_fail__a_desk_that_is_gone(listen: Listen) -> None:
     listen(play)
 
 
+def test_ok__a_desk_that_is_back_is_known_at_once(listen: Listen) -> None:
+    """Though there is no news, and the desk would hold its answer back: the first question after a trouble is not to be held."""
+
+    async def play(desk: PlayedDesk, ear: Ear) -> None:
+        desk.tell(confirmed(1))
+        ear.start()
+        await ear.heard(1)
+        await desk.vanish()
+        await ear.until(lambda: ear.feed.state == "stale")
+        asked = len(desk.waits)
+        await desk.come_back()
+        await ear.until(lambda: ear.feed.state == "fresh")
+        await ear.until(lambda: len(desk.waits) > asked + 1)
+        assert desk.waits[0] == 0
+        assert desk.waits[asked : asked + 2] == [0, 2]
+
+    listen(play)
+
+
 def test_fail__a_token_that_is_not_accepted_is_a_persons_to_mend(listen: Listen) -> None:
     """The status says refused and what to do, the log says it once, nothing repeats the token, and it is tried again slowly."""
 
