@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page
 from agent.demo.front_desk import STAFF_NAME
 from agent.demo.stage import Stage
 
+pytestmark = pytest.mark.timeout(300)  # fifteen pages a look, each searched by axe
 Play = Callable[..., Any]
 LOOKS: dict[str, dict[str, Any]] = {
     "phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True, "locale": "en-US"},
