@@ -109,7 +109,7 @@ def test_ok__from_the_link_to_the_visit(site: Stage, play: Play, phone: Page) ->
     expect(phone.get_by_role("heading", level=1)).to_have_text("Your tour is cancelled")
     heard(site, play)
     play(asyncio.sleep(REPEAT_S))  # the same code again within this time would be the same scan
-    assert [shown(site, play, text) for text in (moved_code, moved_pin, code)] == ["cancelled", "wrong_pin", "cancelled"]
+    assert [shown(site, play, text) for text in (moved_code, moved_pin, code)] == ["cancelled", "wrong_pin", "superseded"]
 
 
 def test_ok__a_double_click_and_a_reload_book_once(site: Stage, play: Play, scripted: Page) -> None:
