@@ -7,6 +7,7 @@ Rule 3: a vendor sees and changes appointments of its own communities only.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -15,12 +16,13 @@ from agent.core.tour import Standing, TourError
 from agent.desk.office.parts import Parts
 from agent.desk.office.passes import Tour
 from agent.desk.office.settling import PIN_ATTEMPTS, WAITING, Settling
-from agent.desk.office.values import Ingested, Pass
+from agent.desk.office.values import Ingested, NotDoneError, Pass
 from agent.desk.records import Appointment, Booking
-from agent.desk.store import PinTakenError
+from agent.desk.store import PinTakenError, StateError
 from agent.errors import RefusedError, StoreError
 from agent.settings.desk import CommunitySettings
 
+_CHANGED_TRIES = 10
 _FORBIDDEN, _NOT_FOUND, _CONFLICT, _UNPROCESSABLE = 403, 404, 409, 422
 
 
@@ -40,14 +42,10 @@ class Ingest:
         if community is None:
             raise RefusedError(_UNPROCESSABLE, "this desk does not know that community")
         tour = _tour(community, appointment_id, body)
-        known = self._store.appointment(appointment_id)
-        if known is not None:
-            _check_known(known, tour)
-        else:
-            waiting = self._waiting(tour)
-            if waiting is not None:
-                return self._settle_waiting(waiting, tour)
-        return self._held(self._put(known, tour) if known is None or not _is_told(known, tour) else known)
+        for _ in range(_CHANGED_TRIES):
+            with contextlib.suppress(StateError):
+                return self._put(tour)
+        raise StoreError(f"the appointment {appointment_id} is being changed by others all the time: try again")
 
     def cancel(self, allowed: Collection[str], appointment_id: str) -> Appointment:
         """See `Office.ingest_cancel`."""
@@ -61,36 +59,45 @@ class Ingest:
             self._store.end_appointment(appointment_id, Standing.CANCELLED, self._parts.now_ms())
         return self._store.appointment(appointment_id) or known
 
-    def _put(self, known: Appointment | None, tour: Tour) -> Appointment:
+    def _put(self, tour: Tour) -> Pass:
+        """Decide by the row as it is now; raises `StateError` when it was changed before the decision was written."""
+        known = self._store.appointment(tour.appointment_id)
+        if known is not None:
+            _check_known(known, tour)
+            return self._held(known if _is_told(known, tour) else self._written(known, tour))
+        waiting = self._waiting(tour)
+        return self._held(self._written(None, tour)) if waiting is None else self._settle_waiting(waiting, tour)
+
+    def _written(self, known: Appointment | None, tour: Tour) -> Appointment:
         """Write it, with the code it has if that still says the truth, else with a new one."""
         if known is not None and _is_same_code(known, tour):
             made = replace(known, source_title=tour.source_title, first_name=tour.first_name)
-            return self._store.put_appointment(made, self._parts.passes.pin_hashes(made), self._parts.now_ms())
-        try:
-            made = self._parts.passes.new(tour)
-        except TourError as error:
-            raise RefusedError(_UNPROCESSABLE, str(error)) from None
-        for attempt in range(PIN_ATTEMPTS):
-            one = replace(made, pin_attempt=attempt)
+        else:
             try:
-                return self._store.put_appointment(one, self._parts.passes.pin_hashes(one), self._parts.now_ms())
-            except PinTakenError:
-                continue
+                made = self._parts.passes.new(tour)
+            except TourError as error:
+                raise RefusedError(_UNPROCESSABLE, str(error)) from None
+        seen = known.revision if known is not None else 0
+        for attempt in range(made.pin_attempt, made.pin_attempt + PIN_ATTEMPTS):
+            one = replace(made, pin_attempt=attempt)
+            with contextlib.suppress(PinTakenError):
+                return self._store.put_appointment(one, self._parts.passes.pin_hashes(one), self._parts.now_ms(), seen_revision=seen)
         raise StoreError(f"no PIN is free at the doors of community {tour.community_id}: too many tours are live")
 
     def _waiting(self, tour: Tour) -> Booking | None:
         """A booking of this desk that this appointment answers: by its id, or as the move that the prospect asked for."""
-        community_id = tour.community_id
-        for booking in self._store.bookings(community_id, states=WAITING):
-            if booking.appointment_id == tour.appointment_id:
-                return booking
-        for booking in self._store.bookings(community_id, states=frozenset({BookingState.CONFIRMED})):
-            if booking.prospect_id == tour.prospect_id and booking.move_state in WAITING and booking.moving_to == tour.window:
+        for booking in self._store.unsettled(tour.community_id):
+            is_move = booking.prospect_id == tour.prospect_id and booking.move_state in WAITING and booking.moving_to == tour.window
+            if is_move or (booking.state in WAITING and booking.appointment_id == tour.appointment_id):
                 return booking
         return None
 
     def _settle_waiting(self, booking: Booking, tour: Tour) -> Pass:
-        settled = self._settling.booked_by_hand(booking, tour.appointment_id, tour.prospect_id, "", window=tour.window)
+        """Raises `RefusedError` for what no code can carry, so that the booking waits on; `StateError`."""
+        try:
+            settled = self._settling.booked_by_hand(booking, tour.appointment_id, tour.prospect_id, "", window=tour.window)
+        except NotDoneError as error:
+            raise RefusedError(_UNPROCESSABLE, str(error)) from None
         held = self._parts.held(settled)
         if held is None:
             raise RefusedError(_CONFLICT, "the appointment belongs to a booking of this desk that could not be confirmed: ask its staff")

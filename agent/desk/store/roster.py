@@ -51,19 +51,29 @@ class Roster(Topic):
         return [_appointment(row) for row in listed]
 
     def put_appointment(
-        self, appointment: Appointment, pins: Mapping[str, str] | None, now_ms: int, *, pins_end_ms: int | None = None
+        self,
+        appointment: Appointment,
+        pins: Mapping[str, str] | None,
+        now_ms: int,
+        *,
+        pins_end_ms: int | None = None,
+        seen_revision: int | None = None,
     ) -> Appointment:
         """Write what is known of an appointment now; returns the row, untouched when nothing is new.
 
         The store counts `revision` and `seq` itself. `pins` are the hashes of its PIN by door and replace those that it had; None
         leaves them while code and attempt are the same. They are its own until `pins_end_ms`, the window's end with grace; left
-        out, with the longest grace there is.
+        out, with the longest grace there is. `seen_revision` is that of the row which the caller decided by, 0 when there was none.
 
         Raises:
-            StateError: it is cancelled or superseded, and comes with the same code.
+            StateError: it is cancelled or superseded, and comes with the same code; or it has another revision than was seen.
             PinTakenError: a PIN is in use at one of the doors.
         """
         with self._file.writing() as db:
+            if seen_revision is not None:
+                there = found(db, appointment.appointment_id)
+                if seen_revision != (there.revision if there else 0):
+                    raise StateError("the appointment was changed by somebody else meanwhile")
             return put(db, appointment, pins, now_ms, pins_end_ms)
 
     def end_appointment(self, appointment_id: str, standing: Standing, now_ms: int) -> Appointment | None:  # noqa: ARG002 - as all writers

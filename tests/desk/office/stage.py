@@ -56,7 +56,10 @@ def form(submission: str = "form-1", number: int = 0, person: Person = ADA, **ot
 
 
 class Stage:
-    """One sandbox and one store; `office` is the first of the offices. Call `close` at the end."""
+    """One sandbox and one store; `office` is the first of the offices. Call `close` at the end.
+
+    `total_s` is a request's longest time, after twice which nobody can be asking any more.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Stage:
         *,
         units: tuple[str, ...] = UNITS,
         secrets: Secrets | None = None,
+        total_s: float = 10.0,
         **settings: Any,  # noqa: ANN401 - tables of the file
     ) -> None:
         self._stack = ExitStack()
@@ -73,13 +77,14 @@ class Stage:
         communities = (Community(id="1001", name="Juniper Flats", time_zone="America/Los_Angeles", units=UNITS),)
         knock = SandboxSettings(port=0, admin_port=0, communities=communities)
         self.sandbox = self._stack.enter_context(ThreadedSandbox(knock, clock=self._now))
-        made = validate(DeskSettings, _written(self.sandbox.url, units) | settings)
+        made = validate(DeskSettings, _written(self.sandbox.url, units, total_s) | settings)
         assert isinstance(made, DeskSettings), made
         self.settings = made
         self.community: CommunitySettings = made.community[0]
         self.path = folder / "desk.db"
         self.store = self.opened()
         self.secrets = secrets or Secrets(SECRET)
+        self.given_up_ms = round(2 * total_s * 1000) + 1
         self.wakes = 0
         self.office = self.another()
 
@@ -199,7 +204,7 @@ def texts(values: Iterable[object]) -> str:
     return "\n".join(f"{value!r} {value}" for value in values)
 
 
-def _written(url: str, units: tuple[str, ...]) -> dict[str, Any]:
+def _written(url: str, units: tuple[str, ...], total_s: float) -> dict[str, Any]:
     places = [{"name": "front"}, *([{"name": "annex", "units": ["305"]}] if units else [])]
     community = {
         "id": "1001",
@@ -212,6 +217,6 @@ def _written(url: str, units: tuple[str, ...]) -> dict[str, Any]:
     }
     return {
         "public_url": "https://tours.example.com",
-        "knock": {"base_url": url, "total_timeout_s": 2.0},
+        "knock": {"base_url": url, "total_timeout_s": total_s},
         "community": [community],
     }

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from agent.core.booking import LIVE, BookingState
+from agent.core.clock import from_iso
 from agent.desk.office import NotDoneError
 from agent.desk.records import Booking, JobKind
 from tests.desk.office.stage import ADA, BEN, MINUTE_MS, Stage, form, slot
@@ -98,11 +99,11 @@ class AnyOrder(RuleBasedStateMachine):
         if booking is None or booking.state not in LIVE:
             return
         window = booking.moving_to or booking.window
-        found = [entry for entry in self.stage.knows()["appointments"] if _is_of(entry, window.start_ms, self.stage)]
+        found = [entry for entry in self.stage.knows()["appointments"] if _is_of(entry, window.start_ms)]
         mine = [entry for entry in found if self._profile(entry)["email"] == booking.person.email]
-        ids = (mine[-1]["id"], mine[-1]["prospectId"]) if mine else (None, None)
+        appointment_id, prospect_id = (mine[-1]["id"], mine[-1]["prospectId"]) if mine else (None, None)
         with contextlib.suppress(NotDoneError):
-            self.stage.run(self.stage.office.settle_by_hand(booking.booking_id, *ids, "sam"))
+            self.stage.run(self.stage.office.settle_by_hand(booking.booking_id, appointment_id, prospect_id, "sam"))
 
     @rule(fault=st.sampled_from(FAULTS))
     def break_knock(self, fault: dict[str, Any]) -> None:
@@ -165,10 +166,7 @@ def _is_open(booking: Booking) -> bool:
     return is_waiting or "Knock may hold" in booking.words
 
 
-def _is_of(entry: dict[str, Any], start_ms: int, stage: Stage) -> bool:
-    del stage
-    from agent.core.clock import from_iso
-
+def _is_of(entry: dict[str, Any], start_ms: int) -> bool:
     return entry["status"] == "CONFIRMED" and from_iso(entry["startTime"]) == start_ms
 
 

@@ -230,8 +230,9 @@ def test_fail__what_may_have_arrived_is_never_asked_again(stage: Stage, kind: st
     assert stage.run(stage.office.pass_for(unknown)) is None
 
 
-def test_fail__an_answer_that_never_comes_is_unknown(stage: Stage) -> None:
+def test_fail__an_answer_that_never_comes_is_unknown(make: Make) -> None:
     """After the request's longest time it is unknown, though Knock booked it; exactly one request."""
+    stage = make(total_s=1.0)
     stage.fault("request", "slow", seconds=5)
     unknown = stage.book()
     assert unknown.state is BookingState.UNKNOWN
@@ -324,7 +325,8 @@ def test_fail__a_process_that_dies_while_asking_leaves_it_unknown(stage: Stage) 
 
     async def die() -> None:
         task = asyncio.create_task(dead.book(stage.community, form()))
-        await asyncio.sleep(0.5)
+        while not stage.received():  # noqa: ASYNC110 - the sandbox is another thread
+            await asyncio.sleep(0.02)
         task.cancel()
         for under_way in set(dead._under_way):
             under_way.cancel()
@@ -334,7 +336,7 @@ def test_fail__a_process_that_dies_while_asking_leaves_it_unknown(stage: Stage) 
     asked = stage.store.by_submission("form-1")
     assert asked is not None
     assert asked.state is BookingState.ASKING
-    stage.now_ms += 4_000
+    stage.now_ms += stage.given_up_ms - 1
     stage.run(stage.queue().keep_house())
     assert stage.row(asked).state is BookingState.ASKING
     stage.now_ms += 1
@@ -348,13 +350,14 @@ def test_fail__a_dead_process_is_not_waited_for(stage: Stage) -> None:
     """Who sends the form again after that time hears at once that it is unknown, before any housekeeping."""
     wished = stage.office._asking._wished(stage.community, form())
     stage.store.begin(wished)
-    stage.now_ms += 4_001
+    stage.now_ms += stage.given_up_ms
     assert stage.book().state is BookingState.UNKNOWN
     assert stage.received() == []
 
 
-def test_ok__who_waits_for_another_process_waits_only_so_long(stage: Stage) -> None:
+def test_ok__who_waits_for_another_process_waits_only_so_long(make: Make) -> None:
     """A form that is being asked for elsewhere is told as it is once the longest time is over."""
+    stage = make(total_s=0.5)
     stage.store.begin(stage.office._asking._wished(stage.community, form()))
     assert stage.book().state is BookingState.ASKING
     assert stage.received() == []
@@ -379,7 +382,7 @@ def test_fail__a_store_that_fails_after_knock_confirmed(stage: Stage, caplog: py
     told = texts([{**record.__dict__} for record in caplog.records])
     assert "booking_not_written" in told
     assert not any(word in told for word in ("Ada", "Lovelace", "ada@example.com", "3105550100"))
-    stage.now_ms += 4_001
+    stage.now_ms += stage.given_up_ms
     assert stage.book().state is BookingState.UNKNOWN
     assert len(stage.received()) == 1
 

@@ -87,7 +87,7 @@ def test_ok__one_that_its_process_left_being_asked(stage: Stage) -> None:
     with pytest.raises(NotDoneError) as error:
         by_hand(stage, booking, None)
     assert error.value.problem is Problem.NOT_OPEN
-    stage.now_ms += 4_001
+    stage.now_ms += stage.given_up_ms
     assert by_hand(stage, booking, None).state is BookingState.REFUSED
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -52,6 +53,31 @@ def test_ok__the_same_again_is_the_same(stage: Stage) -> None:
     other = stage.another(stage.opened())
     assert stage.run(other.ingest(ALLOWED, "12", BODY)) == put(stage) == held
     assert stage.store.last_seq() == seq
+
+
+def test_ok__the_same_at_once_in_several_processes_is_one_code(stage: Stage) -> None:
+    """A vendor that asks again before it was answered gets one code, which is alive, every time."""
+    offices = [stage.office, stage.another(stage.opened()), stage.another(stage.opened())]
+
+    async def at_once() -> list[Pass]:
+        return list(await asyncio.gather(*(office.ingest(ALLOWED, "12", BODY) for office in offices * 3)))
+
+    assert {held.code_text for held in stage.run(at_once())} == {put(stage).code_text}
+    assert len(stage.live()) == 1
+
+
+def test_ok__a_cancel_beside_changes_is_the_end(stage: Stage) -> None:
+    """Whatever is put at the same moment, nothing is alive once the cancel was answered and another put is refused."""
+    put(stage)
+    offices = [stage.office, stage.another(stage.opened()), stage.another(stage.opened())]
+
+    async def at_once() -> None:
+        puts = [office.ingest(ALLOWED, "12", replace(BODY, prospect_id=f"{number}")) for number, office in enumerate(offices * 3)]
+        await asyncio.gather(*puts[:5], offices[1].ingest_cancel(ALLOWED, "12"), *puts[5:], return_exceptions=True)
+
+    stage.run(at_once())
+    assert stage.live() == {}
+    assert refused(stage).status == 409
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_fail__a_process_that_dies_while_moving_leaves_the_move_unknown(stage: S
     """Found as being asked, it is unknown after twice the longest time; the old code stays."""
     booking = stage.book()
     window = stage.office.settling.begin_move(booking, _later(booking))[0].moving_to
-    stage.now_ms += 4_001
+    stage.now_ms += stage.given_up_ms
     stage.run(stage.queue().keep_house())
     found = stage.row(booking)
     assert (found.state, found.move_state, found.moving_to) == (BookingState.CONFIRMED, BookingState.UNKNOWN, window)
