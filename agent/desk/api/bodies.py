@@ -85,7 +85,7 @@ def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError("a number is too large")
-    return number
+    return int(number) if number.is_integer() else number  # to JSON, 1.0 is 1
 
 
 def _sentences(mistakes: Mistakes, known: list[str]) -> dict[str, str]:

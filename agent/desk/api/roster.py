@@ -79,8 +79,9 @@ class Roster:
         """News for the door behind the cursor, at once or as soon as there is some."""
         token = bearer_hash(call.headers)
         cursor = call.query.get("cursor")
-        until_s = asyncio.get_running_loop().time() + _wait_s(call.query.get("wait_s"))
+        began_s = asyncio.get_running_loop().time()
         page = await self._read(token, cursor)
+        until_s = began_s + _wait_s(call.query.get("wait_s"))
         self._sightings.note(page.door.token_id, page.applied_seq)
         is_first = cursor is None
         while not (is_first or page.is_news or self._has_new_order(page)):

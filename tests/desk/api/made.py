@@ -21,6 +21,7 @@ from agent.desk.office import Office
 from agent.desk.records import Appointment, DoorAccess
 from agent.desk.secrets import Secrets, new_token, token_hash
 from agent.desk.store import DeskStore
+from agent.desk.store import roster as rows
 from agent.knock import Knock
 from agent.listener import Listener
 from agent.settings.desk import DeskSettings
@@ -153,13 +154,20 @@ def appointment(number: int = 1, **changes: Any) -> Appointment:  # noqa: ANN401
 
 def pins(number: int, *doors: str) -> dict[str, str]:
     """A PIN's hashes at the doors."""
-    return {door: f"{number:032x}" for door in doors or ("front",)}
+    return dict.fromkeys(doors or ("front",), f"{number:032x}")
 
 
 def put(store: DeskStore, number: int = 1, **changes: Any) -> Appointment:  # noqa: ANN401 - any field
     """Write appointment `number` with a PIN."""
     made = appointment(number, **changes)
     return store.put_appointment(made, pins(number, *made.doors), NOW_MS)
+
+
+def put_many(store: DeskStore, numbers: range) -> None:
+    """Write appointments without PINs, in one transaction, which spares a sync for each."""
+    with store._file.writing() as db:
+        for number in numbers:
+            rows.put(db, appointment(number), None, NOW_MS, None)
 
 
 def body(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON

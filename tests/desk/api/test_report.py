@@ -81,6 +81,12 @@ def test_refused__more_than_a_report_may_hold(site: Site, door: httpx.Client, na
     assert site.store.admissions("1001", 0, NOW_MS * 2) == before
 
 
+def test_ok__a_whole_number_may_be_written_with_a_point(site: Site, door: httpx.Client) -> None:
+    """JSON knows one kind of number, and some programs write 5.0 for 5."""
+    assert door.post(REPORT, json=told(admissions=[{"appointment_id": "a1", "at_ms": 5.0}])).status_code == 200
+    assert [one.at_ms for one in site.store.admissions("1001", 0, 10)] == [5]
+
+
 @pytest.mark.parametrize("at_ms", [-1, 2**63, 2**53, 1.5, "1", True])
 def test_refused__an_admission_outside_of_time(door: httpx.Client, at_ms: object) -> None:
     """Before 1970, behind the calendar, or no whole number."""
