@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -99,7 +100,7 @@ class Dates:
 
     def day(self, instant_ms: int) -> str:
         """`Tuesday, March 31`."""
-        return format_datetime(self._moment(instant_ms), self._day_pattern(), locale=self.locale)
+        return format_datetime(self._moment(instant_ms), _day_pattern(str(self.locale)), locale=self.locale)
 
     def day_with_year(self, instant_ms: int) -> str:
         """`Tuesday, March 31, 2026`."""
@@ -139,13 +140,16 @@ class Dates:
         key = self.zone.key
         return key in get_global("meta_zones") or key in get_global("zone_territories") or key in get_global("zone_aliases")
 
-    def _day_pattern(self) -> str:
-        """The custom for a day without its year, with weekday and month written out."""
-        skeletons = self.locale.datetime_skeletons
-        found = skeletons.get(match_skeleton(_DAY, skeletons) or "")
-        if found is None:
-            return str(self.locale.date_formats["full"].pattern)
-        return re.sub(r"M{3,4}", "MMMM", re.sub(r"E+|c+", "EEEE", found.pattern))
+
+@cache
+def _day_pattern(locale_name: str) -> str:
+    """The custom for a day without its year, with weekday and month written out."""
+    locale = Locale.parse(locale_name)
+    skeletons = locale.datetime_skeletons
+    found = skeletons.get(match_skeleton(_DAY, skeletons) or "")
+    if found is None:
+        return str(locale.date_formats["full"].pattern)
+    return re.sub(r"M{3,4}", "MMMM", re.sub(r"E+|c+", "EEEE", found.pattern))
 
 
 def _own_name(code: str) -> str:
