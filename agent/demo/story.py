@@ -150,6 +150,7 @@ class Story:
     async def _offline(self) -> None:
         said, stage = self._say, self._stage
         ben, chloe = await self._book("Ben", 0), await self._book("Chloe", 0)
+        await self._settled()
         said("5. The uplink is cut: no Knock, no desk. Ben and Chloe come all the same.")
         await stage.admin("PUT", "/faults/*", {"kind": "refuse"})
         await stage.desk.stop()
