@@ -78,9 +78,9 @@ def availability(config_path: Path, named: str | None, as_json: bool) -> None:
 @desk_config_option
 @community_option
 @click.option("--start", required=True, help="One of the times that `availability` lists: 2026-03-31T15:30:00-07:00.")
-@click.option("--first-name", required=True)
-@click.option("--last-name", required=True)
-@click.option("--email", required=True)
+@click.option("--first-name", required=True, help="The prospect's first name.")
+@click.option("--last-name", required=True, help="The prospect's last name.")
+@click.option("--email", required=True, help="Where Knock and the desk write to.")
 @click.option("--phone", required=True, help="With or without the country's code.")
 @click.option("--unit", "units", multiple=True, help="A unit to show; may be repeated.")
 @click.option("--source-title", help="Where the prospect came from; left out, the community's.")

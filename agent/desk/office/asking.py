@@ -59,7 +59,9 @@ class Asking:
             return known
         wished = self._wished(community, form)
         if not await self._is_free(community, wished.window):
-            return replace(wished, state=BookingState.REFUSED, words=NOT_FREE)
+            # it may be this very form, sent twice, that took the time meanwhile
+            known = await self._known(form.submission)
+            return known or replace(wished, state=BookingState.REFUSED, words=NOT_FREE)
         begun, is_ours = await in_thread(self._parts.store.begin, wished)
         if not is_ours:
             return await self._when_answered(begun)
@@ -79,7 +81,11 @@ class Asking:
         if booking.window.start_ms == start_ms:
             return booking
         if not await self._is_free(community, window):
-            raise NotDoneError(Problem.SLOT_GONE, "the time is no longer free")
+            found = await in_thread(self._parts.store.booking, booking.booking_id)
+            if found is None or window not in (found.window, found.moving_to):
+                raise NotDoneError(Problem.SLOT_GONE, "the time is no longer free")
+            # it is this very move, sent twice, that took the time meanwhile
+            return await self._when_answered(found)
         begun, is_ours = await in_thread(self._settling.begin_move, booking, window)
         if not is_ours:
             return await self._when_answered(begun)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.core import codes, signature
-from agent.core.booking import Person
+from agent.core.booking import FreeTimes, Person
 from agent.core.codes import PublicKey
+from agent.core.replay import Refused, TryAgain
 from agent.core.tour import TourCode, Window
 from agent.desk.office import BookingForm, Office, Pass
 from agent.desk.office.queue import Letters, Post, Queue
@@ -53,6 +54,20 @@ def form(submission: str = "form-1", number: int = 0, person: Person = ADA, **ot
     """A registration for the `number`-th free time."""
     window = Window(slot(number), slot(number) + 30 * MINUTE_MS)
     return replace(BookingForm(submission, window, person, None, "en", "A Website", ("101",)), **other)
+
+
+class LateKnock(Knock):
+    """Looks at the free times only when it is let go; `has_come` once somebody waits for that."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as Knock takes them
+        super().__init__(*args, **kwargs)
+        self.has_come, self.may_look = asyncio.Event(), asyncio.Event()
+
+    async def free_times(self, community_id: str) -> FreeTimes | Refused | TryAgain:
+        """Wait, then ask."""
+        self.has_come.set()
+        await self.may_look.wait()
+        return await super().free_times(community_id)
 
 
 class Stage:
@@ -94,9 +109,9 @@ class Stage:
         self._stack.callback(store.close)
         return store
 
-    def another(self, store: DeskStore | None = None) -> Office:
+    def another(self, store: DeskStore | None = None, kind: type[Knock] = Knock) -> Office:
         """One more office, by default on the first one's store."""
-        knock = Knock(
+        knock = kind(
             self.settings.knock,
             prospect_key="syndication-prospect-TEST-KEY",
             appointment_key="syndication-appointment-TEST-KEY",

@@ -16,7 +16,7 @@ from agent.desk.office import NotDoneError, Problem, Trouble
 from agent.desk.records import Booking, JobKind
 from agent.desk.secrets import Secrets
 from agent.errors import StoreError
-from tests.desk.office.stage import ADA, BEN, MAIL, MINUTE_MS, NOON_MS, SECRET, Stage, form, slot, texts
+from tests.desk.office.stage import ADA, BEN, MAIL, MINUTE_MS, NOON_MS, SECRET, LateKnock, Stage, form, slot, texts
 
 Make = Callable[..., Stage]
 BROKEN = [
@@ -89,6 +89,24 @@ def test_ok__a_double_click_in_two_processes_books_once(stage: Stage) -> None:
     assert {booking.booking_id for booking in found} == {found[0].booking_id}
     assert {booking.state for booking in found} == {BookingState.CONFIRMED}
     assert len(stage.received()) == stage.struck() == 1
+
+
+def test_ok__a_second_click_that_looks_after_the_first_booked(stage: Stage) -> None:
+    """Its own time is gone by then, since the first click has it: that is the booking, not a refusal."""
+    late = stage.another(stage.opened(), LateKnock)
+    knock = late.parts.knock
+    assert isinstance(knock, LateKnock)
+
+    async def click() -> list[Booking]:
+        second = asyncio.create_task(late.book(stage.community, form()))
+        await knock.has_come.wait()
+        first = await stage.office.book(stage.community, form())
+        knock.may_look.set()
+        return [first, await second]
+
+    first, second = stage.run(click())
+    assert first == second
+    assert len(stage.received()) == 1
 
 
 def test_ok__mail_is_queued_only_when_there_is_a_mail_server(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from agent.core.booking import BookingState
 from agent.core.tour import Standing, Window
 from agent.desk.office import NotDoneError, Problem
 from agent.desk.records import Booking, JobKind
-from tests.desk.office.stage import BEN, HOUR_MS, MAIL, NOON_MS, Stage, form, slot
+from tests.desk.office.stage import BEN, HOUR_MS, MAIL, NOON_MS, LateKnock, Stage, form, slot
 
 Make = Callable[..., Stage]
 BROKEN = [("lost", {}), ("truncated", {}), ("status", {"status": 500}), ("status", {"status": 503}), ("not-json", {})]
@@ -84,6 +84,25 @@ def test_ok__a_double_click_in_two_processes_moves_once(stage: Stage) -> None:
     assert {one.window.start_ms for one in found} == {slot(3)}
     assert len(stage.received()) == 2
     assert len(stage.live()) == 1
+
+
+def test_ok__a_second_click_that_looks_after_the_first_moved(stage: Stage) -> None:
+    """Its time is gone by then, since the first click has it: that is the move, not a refusal."""
+    booking = stage.book()
+    late = stage.another(stage.opened(), LateKnock)
+    knock = late.parts.knock
+    assert isinstance(knock, LateKnock)
+
+    async def click() -> list[Booking]:
+        second = asyncio.create_task(late.move(booking.booking_id, slot(3), "move"))
+        await knock.has_come.wait()
+        first = await stage.office.move(booking.booking_id, slot(3), "move")
+        knock.may_look.set()
+        return [first, await second]
+
+    first, second = stage.run(click())
+    assert first == second
+    assert len(stage.received()) == 2
 
 
 def test_refused__another_move_while_one_is_under_way(stage: Stage) -> None:
