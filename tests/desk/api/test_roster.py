@@ -199,3 +199,11 @@ def test_ok__the_cursor_is_opaque_text_that_fits_a_url(site: Site, door: httpx.C
     """No character in it needs care."""
     put(site.store)
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", ask(door)["cursor"])
+
+
+def test_refused__a_store_that_cannot_be_used_is_said_in_a_sentence(site: Site, door: httpx.Client) -> None:
+    """503, which a door tries again; nothing of the store's own words."""
+    site.store.close()
+    answer = door.get(ROSTER, params={"wait_s": "50"})
+    assert (answer.status_code, set(answer.json())) == (503, {"error"})
+    assert "desk.db" not in answer.text
