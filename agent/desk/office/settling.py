@@ -183,7 +183,8 @@ class Settling:
         try:
             made = self._parts.passes.new(self._tour(booking, appointment_id, prospect_id, window or booking.moving_to or booking.window))
         except TourError as error:
-            return self._settle(booking, expected, _kept_waiting(f"{NO_FIT}: {error}."))
+            kept_id = appointment_id if fits("appointment", appointment_id) else None
+            return self._settle(booking, expected, _kept_waiting(f"{NO_FIT}: {error}.", kept_id))
         confirmed = self._with_pin(booking, made, expected, words)
         with contextlib.suppress(StoreError):
             self._replace_waiting(confirmed)
@@ -291,13 +292,13 @@ def _still_open(found: Booking) -> Booking:
     return found
 
 
-def _kept_waiting(words: str) -> Change:
-    """A booking or move that Knock has, and that only a person can settle."""
+def _kept_waiting(words: str, appointment_id: str | None = None) -> Change:
+    """A booking or move that Knock has, and that only a person can settle; the id is kept, so that a cancel can be told to Knock."""
 
     def change(found: Booking) -> Booking:
         if _still_open(found).state is BookingState.CONFIRMED:
             return replace(found, move_state=BookingState.PENDING, words=words)
-        return replace(found, state=BookingState.PENDING, words=words)
+        return replace(found, state=BookingState.PENDING, appointment_id=appointment_id or found.appointment_id, words=words)
 
     return change
 

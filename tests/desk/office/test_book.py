@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.booking import BookingState, Person, SmsConsent
+from agent.core.booking import Booked, BookingState, Person, SmsConsent
+from agent.core.replay import TryAgain
 from agent.core.tour import Standing, Window
 from agent.desk.office import NotDoneError, Problem, Trouble
 from agent.desk.records import Booking, JobKind
@@ -312,6 +313,48 @@ def test_ok__a_missing_prospect_is_asked_for_and_then_there_is_a_code(stage: Sta
     assert stage.run(stage.queue().do_due()) == 0
 
 
+@pytest.mark.parametrize(
+    ("outcome", "kept_id"),
+    [
+        (Booked("1 2", "CONFIRMED", "5"), None),
+        (Booked("x" * 41, "CONFIRMED", "5"), None),
+        (Booked("x" * 41, "CONFIRMED"), None),
+        (Booked("1 2", "REQUESTED"), None),
+        (Booked("12", "CONFIRMED", "a prospect"), "12"),
+        (Booked("12", "CONFIRMED", "x" * 41), "12"),
+    ],
+)
+def test_refused__ids_that_no_code_can_carry(stage: Stage, outcome: Booked, kept_id: str | None) -> None:
+    """Knock has it and staff are told: no code, no crash, no question for an id; what Knock can be told of a cancel is kept."""
+    begun, _ = stage.store.begin(stage.office._asking._wished(stage.community, form()))
+    pending = stage.office.settling.booked(begun, outcome)
+    assert (pending.state, pending.appointment_id) == (BookingState.PENDING, kept_id)
+    assert pending.words
+    assert stage.live() == {}
+    assert stage.store.due_jobs(NOON_MS, 9) == []
+    cancelled = stage.run(stage.office.cancel(pending.booking_id))
+    assert [job.subject for job in stage.store.due_jobs(NOON_MS, 9)] == ([kept_id] if kept_id else [])
+    assert bool(cancelled.words) == (kept_id is None)
+
+
+def test_refused__a_time_with_milliseconds_has_no_code(stage: Stage) -> None:
+    """A code's times are whole seconds: such a booking waits for staff."""
+    wished = stage.office._asking._wished(stage.community, form(window=Window(slot(0) + 1, slot(1))))
+    begun, _ = stage.store.begin(wished)
+    assert stage.office.settling.booked(begun, Booked("12", "CONFIRMED", "5")).state is BookingState.PENDING
+    assert stage.live() == {}
+
+
+def test_refused__an_appointment_that_is_another_tours(stage: Stage) -> None:
+    """Knock names an id that somebody else's tour has here: no second code for it, and the first tour keeps its own."""
+    other = stage.book("other", 3, BEN)
+    live = stage.live()
+    begun, _ = stage.store.begin(stage.office._asking._wished(stage.community, form()))
+    pending = stage.office.settling.booked(begun, Booked(other.appointment_id or "", "CONFIRMED", "5"))
+    assert (pending.state, pending.appointment_id) == (BookingState.PENDING, None)
+    assert stage.live() == live
+
+
 @pytest.mark.parametrize("delay_s", [0.0, 0.05, 0.1, 0.2])
 def test_ok__a_client_that_goes_away_does_not_stop_the_booking(stage: Stage, delay_s: float) -> None:
     """Cancelled at any moment, the work goes on to its end: what Knock confirmed has its code."""
@@ -362,6 +405,18 @@ def test_fail__a_process_that_dies_while_asking_leaves_it_unknown(stage: Stage) 
     assert stage.row(asked).state is BookingState.UNKNOWN
     assert stage.book().state is BookingState.UNKNOWN
     assert stage.struck() == len(stage.received()) == 1
+
+
+def test_refused__a_form_that_is_asked_for_anew_is_not_given_up(stage: Stage) -> None:
+    """Housekeeping that read the row before the new asker took it changes nothing."""
+    wished = stage.office._asking._wished(stage.community, form())
+    stale, _ = stage.store.begin(wished)
+    stage.now_ms += stage.given_up_ms
+    stage.office.settling.booked(stale, TryAgain("429: later"))
+    anew, is_ours = stage.store.begin(replace(wished, changed_ms=stage.now_ms))
+    assert is_ours
+    assert stage.office.settling.give_up_waiting(stale) == anew
+    assert stage.row(stale).state is BookingState.ASKING
 
 
 def test_fail__a_dead_process_is_not_waited_for(stage: Stage) -> None:
