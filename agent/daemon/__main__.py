@@ -26,8 +26,10 @@ def main(path: str) -> int:
     async def live() -> None:
         await Agent(config.load(Path(path))).run()
 
+    # not asyncio.run: at the end it would wait for threads, such as one that resolves a name while the network is gone
+    runner = asyncio.Runner()
     try:
-        asyncio.run(live())
+        runner.run(live())
     except (AgentError, DriverError) as error:
         for sentence in str(error).splitlines():
             log.critical("cannot start", extra={"facts": {"because": sentence}})

@@ -144,7 +144,7 @@ def _hollow(folder: Path) -> bytes:
     path = folder / "hollow.db"
     conn = sqlite3.connect(path)
     conn.execute("CREATE TABLE IF NOT EXISTS other (x)")
-    conn.execute("PRAGMA user_version = 1")
+    conn.execute(f"PRAGMA user_version = {files.SCHEMA_VERSION}")
     conn.commit()
     conn.close()
     return path.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -175,6 +176,23 @@ def test_fail__a_key_for_pins_that_is_none_stops_the_start(run_on_stage: Run) ->
             raise AssertionError("it started")
         assert "pin-key must be 64 hexadecimal digits" in words
         assert "c0ffee" not in words
+
+    on_desk(run_on_stage, play)
+
+
+def test_ok__a_stop_waits_for_no_thread(run_on_stage: Run) -> None:
+    """While a thread hangs on the way to the desk (a name that nobody resolves, a file that nobody writes), the agent stops."""
+
+    async def play(stage: Stage, _desk: PlayedDesk) -> None:
+        os.mkfifo(stage.folder / "ca.pem")
+        text = stage.config_path.read_text("utf-8")
+        stage.config_path.write_text(text.replace("wait_s =", f'ca_file = "{stage.folder}/ca.pem"\nwait_s ='), "utf-8")
+        await stage.start_agent()
+        await asyncio.sleep(0.5)
+        assert stage._agent is not None
+        stage._agent.terminate()
+        assert await asyncio.to_thread(stage._agent.wait, 5) == 0
+        assert stage.relay_level() == "locked"
 
     on_desk(run_on_stage, play)
 
