@@ -8,7 +8,7 @@ import pytest
 
 from agent.core.booking import BookingState
 from agent.core.tour import Standing
-from agent.desk.office import NotDoneError, Problem
+from agent.desk.office import Ingested, NotDoneError, Problem
 from agent.desk.records import Booking, JobKind
 from tests.desk.office.stage import BEN, MAIL, NOON_MS, Stage, form, slot
 
@@ -135,6 +135,31 @@ def test_refused__an_appointment_of_another_tour(stage: Stage, how: str) -> None
         by_hand(stage, booking, other.appointment_id, "5")
     assert error.value.problem is Problem.BAD_ID
     assert stage.live() == live
+
+
+def test_refused__a_dead_appointment_of_a_vendors(stage: Stage) -> None:
+    """What a vendor put and cancelled gives no booking a code."""
+    body = Ingested("5", "1001", form().window)
+    stage.run(stage.office.ingest(("1001",), "12", body))
+    stage.run(stage.office.ingest_cancel(("1001",), "12"))
+    booking, _, _ = unknown(stage)
+    with pytest.raises(NotDoneError) as error:
+        by_hand(stage, booking, "12", "5")
+    assert error.value.problem is Problem.BAD_ID
+    assert stage.live() == {}
+
+
+def test_refused__ones_own_dead_appointment(stage: Stage) -> None:
+    """A move back to an appointment that an earlier move has ended would bring a dead one to life (promise P5)."""
+    booking = stage.book()
+    moved = stage.move(booking, 3)
+    stage.fault("request", "lost", count=1)
+    stage.move(moved, 6)
+    with pytest.raises(NotDoneError) as error:
+        by_hand(stage, moved, booking.appointment_id)
+    assert error.value.problem is Problem.BAD_ID
+    assert stage.entry(booking.appointment_id).standing is Standing.SUPERSEDED
+    assert stage.held(stage.row(moved)).appointment.appointment_id == moved.appointment_id
 
 
 def test_refused__a_booking_that_is_not_there(stage: Stage) -> None:
