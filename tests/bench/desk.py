@@ -1,7 +1,8 @@
 """One desk process under load: `make bench`.
 
-Landing pages a second, beside a floor in the same run, turn by turn: a bare Starlette application on Uvicorn that says hello. Then idle doors that wait for news, while tours are cancelled one after the other: by a request to this desk, and by another
-process on its store, which the desk has to notice. The load comes from processes of its own.
+Landing pages a second, beside a floor in the same run, turn by turn: a bare Starlette application on Uvicorn that says hello. Then idle
+doors that wait for news, while tours are cancelled one after the other: by a request to this desk, and by another process on its store,
+which the desk has to notice. The load comes from processes of its own.
 """
 
 from __future__ import annotations
@@ -283,7 +284,7 @@ def cancel(port: int, vendor: str, number: int) -> None:
     """A vendor cancels on this desk."""
     headers = {"Authorization": f"Bearer {vendor}"}
     url = f"http://{HOST}:{port}/api/v1/appointments/a{number}/cancel"
-    request = urllib.request.Request(url, headers=headers, method="PUT")  # noqa: S310 - loopback
+    request = urllib.request.Request(url, headers=headers, method="PUT")
     with urllib.request.urlopen(request, timeout=PATIENCE_S) as done:  # noqa: S310 - loopback
         assert done.status == 200
 
