@@ -48,6 +48,11 @@ _LETTERS = """SELECT o.visit_id, v.appointment_id, o.words FROM outbox o JOIN vi
 _KEEP_MARK = "INSERT INTO mark (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)"
 
 
+_NAME_SOURCE = """UPDATE visit SET source_title = ? WHERE appointment_id = ?
+    AND visit_id IN (SELECT visit_id FROM outbox WHERE state = 'due' AND attempts = 0)"""
+"""Not once it was sent: the same idempotency key must not come with another body."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a door has heard: the desk's cursor, entries applied and skipped in all, and when the desk was last heard."""
@@ -79,9 +84,14 @@ def progress(conn: sqlite3.Connection, door: str) -> Progress | None:
 
 
 def hear(conn: sqlite3.Connection, entries: list[RosterEntry], moment: Moment) -> list[RosterEntry]:
-    """Apply news of appointments, and journal those that end a code; returns what was new or changed."""
+    """Apply news of appointments, and journal those that end a code; returns what was new or changed.
+
+    A visit to an appointment that the door had not heard of, and that is still to be sent, gets the source title of its booking.
+    """
     changed = apply_roster(conn, entries, moment.at_ms)
     for entry in changed:
+        if entry.source_title is not None:
+            conn.execute(_NAME_SOURCE, (entry.source_title, entry.appointment_id))
         if entry.standing is not Standing.CONFIRMED:
             write_note(conn, Note(moment, "roster", reason=entry.standing.value, appointment_id=entry.appointment_id))
     return changed
