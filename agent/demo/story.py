@@ -55,6 +55,7 @@ class Story:
         said(f"   Knock was asked for {request['body']['tourType']}, {times['startTime']} to {times['endTime']}, from")
         said(f"   “{request['body']['sourceTitle']}”. Her page shows a PIN and this code, QR version {qr.version(ada.code)}:")
         said(qr.terminal(ada.code) + f"   {ada.code}")
+        await self._settled()
         said("3. She holds her phone to the scanner.")
         await self._admit(ada)
         await stage.event("visit_delivered")

@@ -88,9 +88,9 @@ def test_ok__from_the_link_to_the_visit(site: Stage, play: Play, phone: Page) ->
     heard(site, play)
     assert shown(site, play, code) == "opened"
     assert shown(site, play, pin) == "opened"
-    (visit,) = delivered(site, play)
+    visit = delivered(site, play)[-1]
     assert (visit["body"]["sourceTitle"], visit["body"]["unitNames"], visit["body"]["isSelfGuided"]) == (SOURCE, ["204 B"], True)
-    (request,) = play(site.admin("GET", "/received?route=request"))
+    request = play(site.admin("GET", "/received?route=request"))[-1]
     assert (request["body"]["sourceTitle"], request["body"]["tourType"]) == (SOURCE, "SELF_GUIDED")
     assert request["body"]["profile"]["lastName"] == "O'Hara <b>"
 
