@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -39,10 +39,9 @@ class Language:
     name: str
     translations: NullTranslations
 
-    @property
-    def say(self) -> Callable[[str], str]:
+    def say(self, sentence: str) -> str:
         """The sentence in this language; the English one when there is no other."""
-        return self.translations.gettext
+        return self.translations.gettext(sentence) if sentence else ""  # of an empty one gettext gives the catalogue's head
 
 
 class Languages:

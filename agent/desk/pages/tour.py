@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent import qr
-from agent.core.booking import BookingState
+from agent.core.booking import LIVE, BookingState
 from agent.desk.office import Pass
 from agent.desk.office.calendar import MEDIA_TYPE, tour_ics
 from agent.desk.pages.frame import NOT_FOUND, TOO_MANY, Frame
@@ -144,9 +144,10 @@ class TourPages:
 
 
 def _shown(booking: Booking, held: Pass | None, now_ms: int) -> str:
-    """Which of its faces the page has: the booking's state, but for a confirmed tour that is over or has no code (yet)."""
+    """Which of its faces the page has: the booking's state, but for a tour whose time has passed, or that has no code (yet)."""
     if booking.state is not BookingState.CONFIRMED:
-        return booking.state.value
+        is_waiting = booking.state in LIVE and now_ms > booking.window.end_ms
+        return "passed" if is_waiting else booking.state.value
     if held is None:
         return BookingState.PENDING.value
     return "over" if now_ms > held.closes_ms else booking.state.value

@@ -202,6 +202,17 @@ def test_ok__over(site: Site) -> None:
     assert "we know that you have left" in page.main.text
 
 
+@pytest.mark.parametrize("state", [BookingState.ASKING, BookingState.UNKNOWN, BookingState.PENDING])
+def test_ok__never_confirmed_and_passed(site: Site, state: BookingState) -> None:
+    """What was still waiting when its time ended is not left waiting: the page says so, looks no more, and leads to free times."""
+    path = site.put(state)
+    site.now_ms = START_MS + HOUR_MS
+    page = site.get(path)
+    assert page.heading == "This time has passed"
+    assert page.links()["Choose a new time"] == "/juniper-flats/times"
+    assert not page.root.all("noscript")
+
+
 def test_ok__the_language_of_the_booking_is_the_tour_s(site: Site) -> None:
     """The link from the confirmation opens in the language of the booking, in whatever browser; `?lang=` goes before it."""
     page = site.get("/juniper-flats/register?start=2026-06-02T10:00:00-07:00&lang=es")
