@@ -50,8 +50,9 @@ fix: $(DEV) ## Format, and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(RUN) ## From scan to relay, beside a floor
+bench: $(RUN) ## From scan to relay, and the desk under load, each beside a floor
 	@$(BIN)/python tests/bench/scan.py
+	@$(BIN)/python tests/bench/desk.py
 
 lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about five minutes)
 	@bash tests/lab/lab.sh

@@ -15,6 +15,7 @@ HOMES = {
     "email_validator": {"agent/desk/people.py"},
     "gpiozero": {"drivers/relay_gpio.py"},
     "httpx": {"agent/http.py"},
+    "icalendar": {"agent/desk/office/calendar.py"},
     "jinja2": {"agent/desk/pages/rendering.py"},
     "lgpio": {"drivers/relay_gpio.py"},
     "nacl": {"agent/core/signature.py"},

@@ -108,7 +108,7 @@ def read_page(store: DeskStore, token_hash: str, cursor: str | None) -> Page:
     extent = Extent(store.epoch, store.last_seq(), store.oldest_seq())
     start = extent.start(cursor)
     found, seq, has_more = store.roster_page(door.community_id, door.door, start or 0, MOST_ENTRIES)
-    told = [(to_json(entry(one, door.door, pin_hash)), one.seq) for one, pin_hash in found]
+    told = [(to_json(entry(one, pin_hash)), one.seq) for one, pin_hash in found]
     fitting = _fitting([len(content) for content, _ in told], MOST_ENTRY_BYTES)
     if fitting < len(told):
         has_more, seq = True, told[fitting - 1][1]
@@ -124,11 +124,13 @@ def read_page(store: DeskStore, token_hash: str, cursor: str | None) -> Page:
     )
 
 
-def entry(appointment: Appointment, door: str, pin_hash: str | None) -> dict[str, object]:
-    """What a door is told of an appointment. Of a dead one its standing alone; one that no longer names the door is dead there."""
+def entry(appointment: Appointment, pin_hash: str | None) -> dict[str, object]:
+    """What a door is told of an appointment; of a dead one its standing alone.
+
+    One that no longer names the door is told as it is: its new code kills the old one there, and another door of the same agent, which
+    shares the roster, goes on opening for it.
+    """
     standing = appointment.standing
-    if standing is Standing.CONFIRMED and door not in appointment.doors:
-        standing = Standing.SUPERSEDED
     told: dict[str, object] = {"appointment_id": appointment.appointment_id, "standing": standing, "revision": appointment.revision}
     if standing is not Standing.CONFIRMED:
         return told

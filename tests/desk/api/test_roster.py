@@ -123,12 +123,14 @@ def test_refused__a_door_hears_nothing_of_other_doors_and_communities(site: Site
         assert [entry["appointment_id"] for entry in ask(gym)["entries"]] == ["a1"]
 
 
-def test_refused__a_door_that_is_no_longer_named_hears_that_its_code_is_dead(site: Site, door: httpx.Client) -> None:
+def test_refused__a_door_that_is_no_longer_named_hears_of_the_code_that_killed_its_own(site: Site, door: httpx.Client) -> None:
     """The tour goes to another entrance: the old code must not open here (promise P5)."""
     put(site.store)
     cursor = ask(door)["cursor"]
     site.store.put_appointment(appointment(code_id="00000000000f", doors=("gym",)), pins(2, "gym"), NOW_MS)
-    assert ask(door, cursor)["entries"] == [{"appointment_id": "a1", "standing": "superseded", "revision": 2}]
+    (heard,) = ask(door, cursor)["entries"]
+    assert (heard["standing"], heard["code_id"], heard["doors"], heard["pin_hash"]) == ("confirmed", "00000000000f", ["gym"], None)
+    assert heard["revision"] == 2
 
 
 @pytest.mark.parametrize(
