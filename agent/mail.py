@@ -28,7 +28,9 @@ MailOutcome = Done | Refused | TryAgain | Unknown
 
 _SYSTEM_CERTIFICATES = "/etc/ssl/certs"
 _MOST_STEPS = 10
-"""A delivery takes at most so many times `timeout_s`, however slowly the server drips its answers."""
+"""A delivery takes at most so many times `timeout_s`, however slowly the server drips its answers..."""
+_LONGEST_S = 300.0
+"""...and never longer than this, so that it ends well before the job's claim does."""
 
 _GO_ON = 354
 _TOO_BUSY = 421
@@ -93,7 +95,7 @@ class Mailer:
         delivery = _Delivery(self._settings, self._password, self._tls, message)
         task = asyncio.ensure_future(asyncio.to_thread(delivery.run))
         try:
-            await asyncio.wait([task], timeout=_MOST_STEPS * self._settings.timeout_s)
+            await asyncio.wait([task], timeout=min(_MOST_STEPS * self._settings.timeout_s, _LONGEST_S))
         finally:
             if not task.done():
                 delivery.abort()
