@@ -6,6 +6,7 @@ Map:
 - `office`    `Office`, the one door to all of it
 - `passes`    codes and PINs of confirmed tours
 - `asking`    what is asked of Knock, and what its answers do
+- `times`     free times for pages that show them
 - `ingest`    appointments that a vendor booked
 - `queue`     what is done later, again and again: emails, cancels, ids
 - `letters`, `calendar`  what is mailed

@@ -19,6 +19,7 @@ from agent.core.replay import Refused
 from agent.core.tour import MAX_UNITS, TourError, Window
 from agent.desk.office.parts import Parts, in_thread
 from agent.desk.office.settling import NOT_FREE, OPEN_STATES, Settling
+from agent.desk.office.times import ShownTimes
 from agent.desk.office.values import BookingForm, NotDoneError, Problem, Trouble
 from agent.desk.records import Booking
 from agent.desk.store import StateError
@@ -43,8 +44,9 @@ class Asking:
     def __init__(self, parts: Parts, settling: Settling) -> None:
         self._parts = parts
         self._settling = settling
+        self.times = ShownTimes(self._offered)
 
-    async def free_times(self, community: CommunitySettings) -> FreeTimes | Trouble:
+    async def _offered(self, community: CommunitySettings) -> FreeTimes | Trouble:
         """The starts that Knock offers now."""
         found = await self._parts.knock.free_times(community.id)
         if isinstance(found, FreeTimes):
@@ -67,6 +69,7 @@ class Asking:
             return await self._when_answered(begun)
         request = self._request(community, begun, begun.window)
         outcome = await self._parts.knock.book(request, _key(form.submission, begun.window))
+        self.times.forget(community)
         return await self._write(begun, lambda: self._settling.booked(begun, outcome))
 
     async def move(self, booking: Booking, start_ms: int, submission: str) -> Booking:
@@ -90,6 +93,7 @@ class Asking:
         if not is_ours:
             return await self._when_answered(begun)
         outcome = await self._parts.knock.book(self._request(community, begun, window), _key(submission, window))
+        self.times.forget(community)
         return await self._write(begun, lambda: self._settling.moved(begun, outcome))
 
     async def _known(self, submission: str) -> Booking | None:
@@ -117,7 +121,7 @@ class Asking:
         return booking
 
     async def _is_free(self, community: CommunitySettings, window: Window) -> bool:
-        offered = await self.free_times(community)
+        offered = await self.times.fresh(community)
         if isinstance(offered, Trouble):
             raise NotDoneError(Problem.UNREACHED, f"Knock cannot be asked: {offered.words}")
         return window.start_ms in offered.starts_ms

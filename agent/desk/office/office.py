@@ -54,8 +54,8 @@ class Office:
         self._under_way: set[asyncio.Task[Booking]] = set()
 
     async def free_times(self, community: CommunitySettings) -> FreeTimes | Trouble:
-        """The starts that Knock offers now, or why they cannot be had."""
-        return await self._asking.free_times(community)
+        """The starts that Knock offers, for a page to show: what it said within the last two seconds, or why they cannot be had."""
+        return await self._asking.times.shown(community)
 
     async def book(self, community: CommunitySettings, form: BookingForm) -> Booking:
         """Book a tour once per submission; the booking's state says what became of it.
