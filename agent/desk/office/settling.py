@@ -262,11 +262,9 @@ class Settling:
             return found
 
     def _replace_waiting(self, confirmed: Booking) -> None:
-        """Earlier bookings of the same person that wait or are unknown: Knock cancels what it has of them."""
-        others = self._store.bookings(confirmed.community_id, states=WAITING, start_from_ms=self._parts.now_ms())
-        for other in others:
-            is_earlier = other.booking_id != confirmed.booking_id and other.created_ms <= confirmed.changed_ms
-            if is_earlier and _is_same(other.person, confirmed.person):
+        """Other bookings of the same person that wait or are unknown: one prospect has one upcoming tour in Knock, and this is it."""
+        for other in self._store.bookings(confirmed.community_id, states=WAITING, start_from_ms=self._parts.now_ms()):
+            if _is_same(other.person, confirmed.person):
                 with contextlib.suppress(StateError):
                     self._settle(other, WAITING, lambda found: replace(found, state=BookingState.SUPERSEDED, words=REPLACED))
 

@@ -12,6 +12,7 @@ from agent.core.replay import RowState
 from agent.core.tour import Standing
 from agent.desk.office import NotDoneError, Problem
 from agent.desk.records import Booking, JobKind
+from agent.desk.store import StateError
 from tests.desk.office.stage import HOUR_MS, MAIL, NOON_MS, Stage, form, slot
 
 Make = Callable[..., Stage]
@@ -49,6 +50,17 @@ def test_ok__a_second_cancel_is_the_same(stage: Stage) -> None:
     assert cancel(stage, booking) == stage.row(booking)
     assert stage.run(stage.queue().do_due()) == 1
     assert len(stage.received("cancel")) == 1
+
+
+def test_refused__a_cancel_by_what_was_read_before_a_move(stage: Stage) -> None:
+    """Whoever read the booking before it was moved would tell Knock of the wrong appointment: nothing is done until it is read anew."""
+    stale = stage.book()
+    moved = stage.move(stale, 3)
+    with pytest.raises(StateError):
+        stage.office.settling.cancel(stale)
+    assert stage.row(stale) == moved
+    assert cancel(stage, stale).state is BookingState.CANCELLED
+    assert [job.subject for job in stage.store.due_jobs(NOON_MS, 9)] == [moved.appointment_id]
 
 
 @pytest.mark.parametrize(("kind", "facts"), [("refuse", {}), ("lost", {}), ("status", {"status": 503}), ("status", {"status": 401})])

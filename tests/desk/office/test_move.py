@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from agent.core.booking import BookingState
+from agent.core.booking import Booked, BookingState
+from agent.core.replay import Unknown
 from agent.core.tour import Standing, Window
 from agent.desk.office import NotDoneError, Problem
 from agent.desk.records import Booking, JobKind
@@ -192,6 +193,18 @@ def test_fail__a_process_that_dies_while_moving_leaves_the_move_unknown(stage: S
 
 def _later(booking: Booking) -> Window:
     return Window(booking.window.start_ms + HOUR_MS, booking.window.end_ms + HOUR_MS)
+
+
+def test_refused__an_answer_to_a_move_that_staff_called_off(stage: Stage) -> None:
+    """It comes too late to change anything: the tour stands as staff left it."""
+    booking = stage.book()
+    begun, _ = stage.office.settling.begin_move(booking, _later(booking))
+    stage.now_ms += stage.given_up_ms
+    settled = stage.run(stage.office.settle_by_hand(booking.booking_id, None, None, "sam"))
+    for outcome in (Booked("99", "CONFIRMED", "5"), Booked("99", "REQUESTED", "5"), Unknown("lost")):
+        assert stage.office.settling.moved(begun, outcome) == settled
+    assert list(stage.live()) == [stage.held(booking).appointment.code_id]
+    assert stage.store.appointment("99") is None
 
 
 def test_refused__an_unconfirmed_move_keeps_the_old_code(stage: Stage) -> None:
