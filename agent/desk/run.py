@@ -22,7 +22,7 @@ from agent.listener import Listener
 from agent.settings.desk import DeskSettings, ListenSettings
 from agent.supervise import supervise
 
-FINISH_S = 10.0
+FINISH_S = 20.0
 """How long a stop waits for what is being asked of Knock: an answer that is thrown away leaves a booking unknown."""
 
 _log = logging.getLogger("tourlatch")

@@ -34,6 +34,11 @@ class Extent:
         seq = int(found.group(2))
         return seq if seq <= self.last_seq else None
 
+    def is_behind(self, cursor: str | None) -> bool:
+        """Whether a door has this store's name and more changes than there are: an older copy of the store was put back."""
+        found = None if cursor is None else _CURSOR.fullmatch(cursor)
+        return found is not None and found.group(1) == self.epoch and int(found.group(2)) > self.last_seq
+
     def start(self, cursor: str | None) -> int | None:
         """Behind which change the page for this cursor begins; None: the roster starts from nothing."""
         seq = self.applied_seq(cursor)

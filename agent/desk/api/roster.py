@@ -9,6 +9,7 @@ Rule 3: a page is bounded, in entries, in orders and in bytes; what does not fit
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ MOST_ORDER_BYTES = 80 * 1024
 """With the entries the whole page stays under 256 KB."""
 MOST_WAIT_S = 50
 
+_log = logging.getLogger("tourlatch")
 _SECONDS = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 
@@ -105,7 +107,10 @@ def read_page(store: DeskStore, token_hash: str, cursor: str | None) -> Page:
     door = store.door_by_token(token_hash)
     if door is None:
         raise unauthorized()
-    extent = Extent(store.epoch, store.last_seq(), store.oldest_seq())
+    extent = _extent(store)
+    if extent.is_behind(cursor) and store.renew_epoch(extent.epoch):
+        _log.warning("older_store", extra={"facts": {"door": door.door, "community_id": door.community_id}})
+        extent = _extent(store)
     start = extent.start(cursor)
     found, seq, has_more = store.roster_page(door.community_id, door.door, start or 0, MOST_ENTRIES)
     told = [(to_json(entry(one, pin_hash)), one.seq) for one, pin_hash in found]
@@ -122,6 +127,10 @@ def read_page(store: DeskStore, token_hash: str, cursor: str | None) -> Page:
         orders=_first_orders(store.orders(door.community_id, door.door)),
         applied_seq=extent.applied_seq(cursor),
     )
+
+
+def _extent(store: DeskStore) -> Extent:
+    return Extent(store.epoch, store.last_seq(), store.oldest_seq())
 
 
 def entry(appointment: Appointment, pin_hash: str | None) -> dict[str, object]:

@@ -15,6 +15,7 @@ Rule 2: the SQL is such as PostgreSQL would take over; what is not is in `agent/
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Self
 
@@ -48,6 +49,16 @@ class DeskStore(Bookings, Roster, Jobs, Doors, Access, Pruning):
         with self._file.reading() as db:
             row = db.row("SELECT value FROM about WHERE name = 'epoch'")
         return str(row["value"]) if row else ""
+
+    def renew_epoch(self, known: str) -> bool:
+        """Give the file another name than `known`; False when somebody else did so already.
+
+        For when a door has heard of more changes than there are here: an older copy of the file was put back. What is counted from
+        now on would bear numbers that doors take for known, so every door must read from the start.
+        """
+        with self._file.writing() as db:
+            sql = "UPDATE about SET value = :value WHERE name = 'epoch' AND value = :known"
+            return db.run(sql, value=secrets.token_hex(8), known=known) == 1
 
     def close(self) -> None:
         """Close the file; every later call raises `StoreError`."""

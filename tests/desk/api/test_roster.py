@@ -148,6 +148,23 @@ def test_ok__what_is_no_cursor_of_this_desk_starts_from_nothing(site: Site, door
     assert ask(door, page["cursor"])["is_resync"] is False
 
 
+def test_ok__after_an_older_store_was_put_back_every_door_reads_from_the_start(site: Site, door: httpx.Client) -> None:
+    """One door knows more than there is; another has not asked yet, and would take what comes next for what it knows."""
+    put(site.store)
+    put(site.store, 2, doors=("gym",))
+    old_epoch = site.store.epoch
+    with site.client(site.door("gym")) as gym:
+        cursor = ask(gym)["cursor"]
+        assert cursor == f"{old_epoch}.2"
+        assert ask(door, f"{old_epoch}.7")["is_resync"] is True
+        assert site.store.epoch != old_epoch
+        page = ask(gym, cursor)
+    assert (page["is_resync"], [entry["appointment_id"] for entry in page["entries"]]) == (True, ["a2"])
+    settled = site.store.epoch
+    assert ask(door, f"{old_epoch}.7")["is_resync"] is True
+    assert site.store.epoch == settled
+
+
 def test_ok__a_cursor_behind_which_something_was_deleted_starts_from_nothing(site: Site, door: httpx.Client) -> None:
     """And the fresh start comes to its end, although it began below what was deleted."""
     put_many(site.store, range(300))
