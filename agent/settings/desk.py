@@ -203,7 +203,7 @@ class LimitsSettings(Part):
     wrong_links: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 20
     """Manage links that do not exist."""
     wrong_logins: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 10
-    """Wrong passwords, counted by address and by name."""
+    """Wrong passwords from one address; for one name ten times as many, from anywhere."""
 
 
 class DeskQueueSettings(Part):

@@ -200,16 +200,16 @@ class Office:
         """The whole address that only the prospect has: to see, move or cancel. Never logged."""
         return self.parts.manage_link(booking)
 
-    async def allow(self, kind: str, address: str) -> bool:
+    async def allow(self, kind: str, address: str, *, times: int = 1) -> bool:
         """Whether `address` may do one more thing of this kind within the hour; it is counted.
 
-        `kind` is a key of `[limits]`: bookings, wrong_links or wrong_logins.
+        `kind` is a key of `[limits]`: bookings, wrong_links or wrong_logins; `times` so many as it says are allowed.
         """
         limits = self.settings.limits
         most = {"bookings": limits.bookings, "wrong_links": limits.wrong_links, "wrong_logins": limits.wrong_logins}[kind]
         if most == 0:
             return True
-        return await in_thread(self.store.hit, kind, self.secrets.who(kind, address), self.parts.now_ms(), _HOUR_MS) <= most
+        return await in_thread(self.store.hit, kind, self.secrets.who(kind, address), self.parts.now_ms(), _HOUR_MS) <= most * times
 
     async def finish(self) -> None:
         """Wait for what is being asked of Knock on behalf of clients that are gone; call before the store is closed."""

@@ -20,6 +20,8 @@ from agent.settings.desk import StaffSettings
 from agent.web import Call
 
 COOKIE = "tourlatch_staff"
+NAME_TIMES = 10
+"""A name may be tried so many times as often as an address may try: or one stranger could keep somebody out for an hour with ten tries."""
 
 _LIMIT = "wrong_logins"
 _MOST_NAME = 100
@@ -71,9 +73,9 @@ class Sessions:
         if not is_from_here(call.headers, self._office.settings.public_url):
             raise RefusedError(_FORBIDDEN, "This form was not sent from here.")
         name = name.strip().lower()
-        counted = [f"address/{call.client}", f"name/{name[:_MOST_NAME]}"]
+        counted = {f"address/{call.client}": 1, f"name/{name[:_MOST_NAME]}": NAME_TIMES}
         # both are counted, also when the first is too many already; and before the password is looked at, so that no burst gets by
-        allowed = [await self._office.allow(_LIMIT, who) for who in counted]
+        allowed = [await self._office.allow(_LIMIT, who, times=times) for who, times in counted.items()]
         if not all(allowed):
             _log.warning("staff_login_blocked")
             raise RefusedError(_TOO_MANY, "Too many tries.")
