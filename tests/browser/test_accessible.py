@@ -131,6 +131,7 @@ def test_ok__every_page_of_the_staff(site: Stage, look: tuple[str, Page], album:
     page.goto(f"{site.desk.url}/juniper-flats")
     _register(page, 0)
     _send(page)
+    booking = page.url.rsplit("/tour/", 1)[1].split(".")[0]
     page.goto(f"{site.desk.url}/staff")
     if "/login" in page.url:
         camera.take("staff-login")
@@ -139,7 +140,7 @@ def test_ok__every_page_of_the_staff(site: Stage, look: tuple[str, Page], album:
         _send(page)
     day = page.url
     camera.take("staff-day")
-    page.locator('a[href*="/tour/"]').first.click()
+    page.locator(f'a[href*="/tour/{booking}"]').first.click()
     camera.take("staff-tour")
     page.locator('a[href*="/move"]').first.click()
     camera.take("staff-move")

@@ -29,7 +29,7 @@ def test_the_demo_fails_when_knock_has_something_else(tmp_path: Path) -> None:
     said: list[str] = []
 
     async def play() -> bool:
-        stage = Stage(tmp_path)
+        stage = Stage(tmp_path, has_desk=True)
         await stage.open()
         try:
             await stage.admin("PUT", "/faults/visit", {"kind": "lost", "count": 1})
