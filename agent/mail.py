@@ -3,7 +3,8 @@
 Rule 1: every way a delivery can end is one of four outcomes, so that emails wait, are given up and are counted like visits.
 Rule 2: encryption that the settings ask for is never done without, and the server's certificate is always verified.
 Rule 3: what the server says may quote the address, so of its words only the codes are kept.
-Rule 4: lost after the text was sent means that the email may have gone out: it is sent again, for a second email does no harm.
+Rule 4: deliveries have a few threads of their own, so that a mail server that hangs keeps nothing else waiting, nor the stop.
+Rule 5: lost after the text was sent means that the email may have gone out: it is sent again, for a second email does no harm.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import re
 import smtplib
 import socket
 import ssl
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -26,11 +29,16 @@ from agent.settings.desk import MailSettings
 MailOutcome = Done | Refused | TryAgain | Unknown
 """`Done`: the mail server took it. `Refused`: this address, or this email, never. `TryAgain`: surely not taken. `Unknown`: perhaps."""
 
+AT_ONCE = 4
+"""So many deliveries of one mailer are under way at once."""
+
 _SYSTEM_CERTIFICATES = "/etc/ssl/certs"
 _MOST_STEPS = 10
 """A delivery takes at most so many times `timeout_s`, however slowly the server drips its answers..."""
 _LONGEST_S = 300.0
 """...and never longer than this, so that it ends well before the job's claim does."""
+_PATIENCE_S = 120.0
+"""So long a delivery waits at most for others to end."""
 
 _GO_ON = 354
 _TOO_BUSY = 421
@@ -73,7 +81,7 @@ class _NotDoneError(Exception):
 
 
 class Mailer:
-    """Sends one email a connection, in a thread. Any number may run at once.
+    """Sends one email a connection, each in a thread of its own. More than `AT_ONCE` wait for one another.
 
     Raises:
         OSError: when `ca_file` cannot be read.
@@ -83,6 +91,7 @@ class Mailer:
         self._settings = settings
         self._password = password
         self._tls = _tls(settings) if settings.security != "none" else None
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def send(self, message: EmailMessage) -> MailOutcome:
         """Hand `message` to the mail server; never raises for what the server or the network does.
@@ -93,13 +102,22 @@ class Mailer:
             ValueError: when the message has no such address, which is a mistake of ours.
         """
         delivery = _Delivery(self._settings, self._password, self._tls, message)
-        task = asyncio.ensure_future(asyncio.to_thread(delivery.run))
+        limit_s = min(_MOST_STEPS * self._settings.timeout_s, _LONGEST_S)
         try:
-            await asyncio.wait([task], timeout=min(_MOST_STEPS * self._settings.timeout_s, _LONGEST_S))
+            async with asyncio.timeout(min(limit_s, _PATIENCE_S)):
+                await self._places.acquire()
+        except TimeoutError:
+            return TryAgain("the mail server takes so long over other emails that this one's turn did not come")
+        try:
+            ending = _begin(delivery.run)
+            try:
+                await asyncio.wait([ending], timeout=limit_s)
+            finally:
+                if not ending.done():
+                    delivery.abort()
+            return await ending
         finally:
-            if not task.done():
-                delivery.abort()
-        return await task
+            self._places.release()
 
 
 class _Delivery:
@@ -235,6 +253,32 @@ class _Delivery:
             pass
         finally:
             server.close()
+
+
+def _begin(work: Callable[[], MailOutcome]) -> asyncio.Future[MailOutcome]:
+    """Do it in a thread of its own, which ends with the program if not before: no stop waits for a server that hangs."""
+    loop = asyncio.get_running_loop()
+    ending: asyncio.Future[MailOutcome] = loop.create_future()
+
+    def tell(outcome: MailOutcome | None, error: BaseException | None) -> None:
+        if ending.done():  # cancelled
+            return
+        if outcome is not None:
+            ending.set_result(outcome)
+        else:
+            ending.set_exception(error or RuntimeError("the delivery had no outcome"))
+
+    def run() -> None:
+        outcome, error = None, None
+        try:
+            outcome = work()
+        except BaseException as raised:  # noqa: BLE001 - told to whoever waits
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+            loop.call_soon_threadsafe(tell, outcome, error)
+
+    threading.Thread(target=run, name="mail", daemon=True).start()
+    return ending
 
 
 def _words(error: OSError | UnicodeError) -> str:

@@ -3,6 +3,7 @@
 Rule 1: SIGTERM and SIGINT end held requests at once and let what is being asked of Knock come to its end; the rest waits in the store.
 Rule 2: nothing that a second desk process on the same store would need is kept in this one.
 Rule 3: the watchdog is fed from the loop and only after the store has answered.
+Rule 4: the loop's threads are for what is short (the store, pictures); what waits for another machine has its own.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import logging
 import signal
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib import metadata
 from typing import Self
@@ -24,6 +26,9 @@ from agent.supervise import supervise
 
 FINISH_S = 20.0
 """How long a stop waits for what is being asked of Knock: an answer that is thrown away leaves a booking unknown."""
+
+THREADS = 32
+"""So many calls of the store at once: most only wait for the disk, and asyncio's own number is a few to each processor."""
 
 _log = logging.getLogger("tourlatch")
 
@@ -56,6 +61,8 @@ class Desk:
 
     async def _start(self) -> None:
         listen = self._settings.listen
+        # whoever ends the loop ends its threads, too
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "desk"))
         self._parts = parts = build(self._settings, self._stack, metadata.version("tourlatch"))
         self._listener = Listener(parts.app, listen.host, listen.port, tls=_tls(listen), max_connections=listen.max_connections)
         await self._listener.start()

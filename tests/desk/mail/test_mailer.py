@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from agent.core.booking import Done
 from agent.core.replay import Refused, TryAgain, Unknown
-from agent.mail import MailOutcome
-from tests.desk.mail.servers import Inbox, answers, lines_of, mail_server, message, said, scripted, send
+from agent.mail import AT_ONCE, Mailer, MailOutcome
+from tests.desk.mail.servers import Inbox, answers, lines_of, mail_server, mail_settings, message, said, scripted, send
 
 HELLO = b"220 mail.test ready\r\n"
 YES = b"250 fine\r\n"
@@ -135,14 +136,15 @@ def test_fail__a_server_that_hangs_is_given_up(step: int, kind: type) -> None:
     assert isinstance(said(hang, timeout_s=0.3), kind)
 
 
+async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A server whose greeting never ends."""
+    while not writer.is_closing():
+        writer.write(b"220-x\r\n")
+        await asyncio.sleep(0.02)
+
+
 def test_fail__a_server_that_drips_its_answer_is_given_up() -> None:
     """Each piece comes in time, but the whole has a limit, too."""
-
-    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while not writer.is_closing():
-            writer.write(b"220-x\r\n")
-            await asyncio.sleep(0.02)
-
     assert isinstance(said(drip, timeout_s=0.1), TryAgain)
 
 
@@ -179,6 +181,50 @@ def test_fail__a_cancelled_delivery_drops_its_connection() -> None:
             await asyncio.wait_for(is_gone.wait(), 10)
 
     asyncio.run(play())
+
+
+def test_fail__a_server_that_hangs_takes_no_thread_from_others() -> None:
+    """Ten deliveries at a tarpit: a few are under way, the others wait, and the loop's only thread is free all the time."""
+
+    async def play() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        connected = 0
+
+        async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connected
+            connected += 1
+            await reader.read()
+            writer.close()
+
+        async with scripted(hang) as port:
+            mailer = Mailer(mail_settings(port, timeout_s=60.0))
+            tasks = [asyncio.create_task(mailer.send(message())) for _ in range(10)]
+            async with asyncio.timeout(10):
+                while connected < AT_ONCE:  # noqa: ASYNC110 - the clearest here
+                    await asyncio.sleep(0.01)
+                assert await asyncio.to_thread(lambda: "free") == "free"
+            await asyncio.sleep(0.2)
+            assert connected == AT_ONCE
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in ended)
+
+    asyncio.run(play())
+
+
+def test_fail__who_waits_too_long_for_others_is_tried_again() -> None:
+    """More emails than places at a server that drips its answers: each one ends, in time, with an outcome."""
+
+    async def play() -> list[MailOutcome]:
+        async with scripted(drip) as port:
+            mailer = Mailer(mail_settings(port, timeout_s=0.1))
+            return await asyncio.gather(*(mailer.send(message()) for _ in range(5 * AT_ONCE)))
+
+    outcomes = asyncio.run(play())
+    assert all(isinstance(one, TryAgain) and one.is_link for one in outcomes)
+    waited = [one for one in outcomes if isinstance(one, TryAgain) and "turn did not come" in one.words]
+    assert 0 < len(waited) < len(outcomes)
 
 
 def test_fail__a_message_without_a_recipient_is_a_mistake_of_ours() -> None:
