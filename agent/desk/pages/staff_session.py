@@ -2,7 +2,8 @@
 
 Rule 1: a session is a random token of 256 bits in one cookie; the store has only its hash, and ends it.
 Rule 2: a wrong name and a wrong password are the same answer after the same work, and both are counted, by address and by name.
-Rule 3: nothing that a client sends decides where it is led after a log-in.
+Rule 3: a few passwords are looked at at once, so that a burst of log-ins takes neither the processor nor all the threads.
+Rule 4: nothing that a client sends decides where it is led after a log-in.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from agent.web import Call
 COOKIE = "tourlatch_staff"
 NAME_TIMES = 10
 """A name may be tried so many times as often as an address may try: or one stranger could keep somebody out for an hour with ten tries."""
+
+AT_ONCE = 2
+"""So many passwords are looked at at once; the other log-ins wait their turn."""
 
 _LIMIT = "wrong_logins"
 _MOST_NAME = 100
@@ -47,6 +51,7 @@ class Sessions:
     def __init__(self, office: Office, staff: StaffSettings) -> None:
         self._office = office
         self._staff = staff
+        self._looking = asyncio.Semaphore(AT_ONCE)
 
     async def member(self, call: Call, visitor: Visitor) -> Member | None:
         """Who is at the page; None without a session that goes on."""
@@ -79,7 +84,9 @@ class Sessions:
         if not all(allowed):
             _log.warning("staff_login_blocked")
             raise RefusedError(_TOO_MANY, "Too many tries.")
-        if not await asyncio.to_thread(staff_accounts.verify, self._staff.accounts_file, name, password):
+        async with self._looking:
+            is_right = await asyncio.to_thread(staff_accounts.verify, self._staff.accounts_file, name, password)
+        if not is_right:
             _log.warning("staff_login_refused")  # without the name: people type their password there
             return None
         for who in counted:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from agent.core.booking import BookingState
 from agent.desk import staff_accounts
-from agent.desk.pages.staff_session import COOKIE
+from agent.desk.pages.staff_session import AT_ONCE, COOKIE
 from agent.desk.secrets import token_hash
 from tests.desk.pages.page import Form
 from tests.desk.staff.office import NAME, PASSWORD, PLACE, StaffSite, cookie_in
@@ -152,6 +156,29 @@ def test_ok__a_login_forgives_earlier_mistakes(make: Callable[..., StaffSite]) -
     for _ in range(4):
         assert site.login(NAME, "mistyped it").status_code == 403
         assert site.login().status_code == 303
+
+
+def test_fail__logins_that_take_long_keep_no_page_waiting(site: StaffSite) -> None:
+    """A burst of log-ins whose passwords are looked at (here: a file of accounts that hangs) leaves threads for everything else."""
+    site.run(_few_threads())
+    form = site.get("/staff/login").form("Log in").put(name=NAME, password=PASSWORD)
+    site.accounts.unlink()
+    os.mkfifo(site.accounts, 0o600)
+    with ThreadPoolExecutor(8) as browsers:
+        sent = [browsers.submit(site.post, form) for _ in range(8)]
+        try:
+            time.sleep(0.3)
+            assert not any(one.done() for one in sent)
+            assert site.client.get("/healthz", timeout=10).status_code == 200
+        finally:
+            while not all(one.done() for one in sent):  # whoever reads it comes to its end
+                os.close(os.open(site.accounts, os.O_RDWR | os.O_NONBLOCK))
+                time.sleep(0.01)
+    assert {one.result().status_code for one in sent} == {403}
+
+
+async def _few_threads() -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(AT_ONCE + 1))
 
 
 def test_refused__accounts_that_cannot_be_used_let_nobody_in(site: StaffSite) -> None:
