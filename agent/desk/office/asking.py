@@ -3,15 +3,17 @@
 Rule 1: the intent is on disk before the request leaves; a request that may have arrived is never repeated by itself.
 Rule 2: one submission is one request, in however many processes it is handled at once.
 Rule 3: a time that Knock no longer offers is not asked for.
+Rule 4: for one person Knock is asked one thing at a time; who waited for that looks at the free times anew.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import secrets as chance
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from agent.core.booking import BookingRequest, BookingState, FreeTimes
@@ -22,7 +24,7 @@ from agent.desk.office.settling import NOT_FREE, OPEN_STATES, Settling
 from agent.desk.office.times import ShownTimes
 from agent.desk.office.values import BookingForm, NotDoneError, Problem, Trouble
 from agent.desk.records import Booking
-from agent.desk.store import StateError
+from agent.desk.store import BusyError, StateError, Turn
 from agent.errors import StoreError
 from agent.settings.desk import CommunitySettings
 
@@ -60,11 +62,16 @@ class Asking:
         if known is not None:
             return known
         wished = self._wished(community, form)
-        if not await self._is_free(community, wished.window):
+
+        async def begin() -> tuple[Booking, bool]:
+            if await self._is_free(community, wished.window):
+                now_ms = self._parts.now_ms()
+                return await in_thread(self._parts.store.begin, replace(wished, created_ms=now_ms, changed_ms=now_ms), self._turn())
             # it may be this very form, sent twice, that took the time meanwhile
             known = await self._known(form.submission)
-            return known or replace(wished, state=BookingState.REFUSED, words=NOT_FREE)
-        begun, is_ours = await in_thread(self._parts.store.begin, wished)
+            return known or replace(wished, state=BookingState.REFUSED, words=NOT_FREE), False
+
+        begun, is_ours = await self._when_alone(wished, begin)
         if not is_ours:
             return await self._when_answered(begun)
         request = self._request(community, begun, begun.window)
@@ -83,18 +90,43 @@ class Asking:
         _check_move(booking, self._parts.now_ms())
         if booking.window.start_ms == start_ms:
             return booking
-        if not await self._is_free(community, window):
+
+        async def begin() -> tuple[Booking, bool]:
+            is_free = await self._is_free(community, window)
             found = await in_thread(self._parts.store.booking, booking.booking_id)
-            if found is None or window not in (found.window, found.moving_to):
+            if found is not None and window in (found.window, found.moving_to):
+                # it is this very move, sent twice, that was begun meanwhile
+                return found, False
+            if not is_free:
                 raise NotDoneError(Problem.SLOT_GONE, "the time is no longer free")
-            # it is this very move, sent twice, that took the time meanwhile
-            return await self._when_answered(found)
-        begun, is_ours = await in_thread(self._settling.begin_move, booking, window)
+            _check_move(found or booking, self._parts.now_ms())
+            return await in_thread(self._settling.begin_move, booking, window, self._turn())
+
+        begun, is_ours = await self._when_alone(booking, begin)
         if not is_ours:
             return await self._when_answered(begun)
         outcome = await self._parts.knock.book(self._request(community, begun, window), _key(submission, window))
         self.times.forget(community)
         return await self._write(begun, lambda: self._settling.moved(begun, outcome))
+
+    async def _when_alone(self, booking: Booking, begin: Callable[[], Awaitable[tuple[Booking, bool]]]) -> tuple[Booking, bool]:
+        """What `begin` says once Knock is asked for nothing else of this person; a request's longest time is waited for that."""
+        loop = asyncio.get_running_loop()
+        ends_s = loop.time() + self._parts.settings.knock.total_timeout_s
+        while True:
+            with contextlib.suppress(BusyError):
+                return await begin()
+            pause_s, is_asked = FIRST_LOOK_S, True
+            while is_asked:
+                if loop.time() >= ends_s:
+                    raise NotDoneError(Problem.BUSY, "Knock is being asked for another booking of the same person")
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_LOOK_S)
+                is_asked = await in_thread(self._parts.store.is_asked_for_another, booking, self._turn().since_ms)
+
+    def _turn(self) -> Turn:
+        """A turn to ask Knock, which only those stand before who may still be asking."""
+        return Turn(self._parts.now_ms() - round(1000 * GIVE_UP_FACTOR * self._parts.settings.knock.total_timeout_s))
 
     async def _known(self, submission: str) -> Booking | None:
         """What became of this submission; None when it was never asked, or surely not booked."""

@@ -65,7 +65,8 @@ class Office:
         being asked for waits and returns what became of it, which may still be ASKING after the request's longest time.
 
         Raises:
-            NotDoneError: UNREACHED, when Knock could not even be asked for its free times; nothing is written.
+            NotDoneError: UNREACHED, when Knock could not even be asked for its free times, BUSY, when it has been asked for another
+                booking of the person for too long, or BAD_UNIT; nothing is written.
         """
         return await self._whatever_happens(self._asking.book(community, form))
 
@@ -76,7 +77,7 @@ class Office:
         The returned booking has the new window (CONFIRMED), or a `move_state` (UNKNOWN, PENDING). The same window changes nothing.
 
         Raises:
-            NotDoneError: SLOT_GONE, UNREACHED, NO_BOOKING, NOT_LIVE, OVER, NOT_CONFIRMED or MOVE_OPEN; the old tour stands.
+            NotDoneError: SLOT_GONE, UNREACHED, BUSY, NO_BOOKING, NOT_LIVE, OVER, NOT_CONFIRMED or MOVE_OPEN; the old tour stands.
         """
         booking = await self._there(booking_id)
         return await self._whatever_happens(self._asking.move(booking, start_ms, submission))

@@ -11,14 +11,15 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
-from agent.core.booking import Booked, BookingOutcome, BookingState, Person, state_after
+from agent.core.booking import Booked, BookingOutcome, BookingState, state_after
 from agent.core.replay import Refused, TryAgain
 from agent.core.tour import Standing, TourError, Window
 from agent.desk.office.parts import Jobs, Parts, fits
 from agent.desk.office.passes import Tour
 from agent.desk.office.values import NotDoneError, Problem
 from agent.desk.records import Appointment, Booking, JobKind
-from agent.desk.store import PinTakenError, StateError
+from agent.desk.store import PinTakenError, StateError, Turn
+from agent.desk.store.turns import is_same
 from agent.errors import StoreError
 
 Change = Callable[[Booking], Booking]
@@ -46,8 +47,13 @@ class Settling:
         self._parts = parts
         self._store = parts.store
 
-    def begin_move(self, booking: Booking, window: Window) -> tuple[Booking, bool]:
-        """Write the intent to move; False when the same move is under way or done already. Raises `NotDoneError` for another."""
+    def begin_move(self, booking: Booking, window: Window, turn: Turn | None = None) -> tuple[Booking, bool]:
+        """Write the intent to move; False when the same move is under way or done already.
+
+        Raises:
+            NotDoneError: NOT_LIVE, or MOVE_OPEN for another move.
+            BusyError: Knock is being asked for another booking of the same person.
+        """
 
         def change(found: Booking) -> Booking:
             if found.move_state is not None or found.window == window:
@@ -55,7 +61,7 @@ class Settling:
             return replace(found, moving_to=window, move_state=BookingState.ASKING, words="")
 
         try:
-            return self._settle(booking, _CONFIRMED, change), True
+            return self._settle(booking, _CONFIRMED, change, turn=turn or Turn()), True
         except StateError:
             found = self._found(booking)
             if found.state is BookingState.CONFIRMED and window in (found.window, found.moving_to):
@@ -239,6 +245,8 @@ class Settling:
         change: Change,
         jobs: Jobs | None = None,
         appointment: Appointment | None = None,
+        *,
+        turn: Turn | None = None,
     ) -> Booking:
         return self._store.settle(
             booking.booking_id,
@@ -247,6 +255,7 @@ class Settling:
             appointment=appointment,
             pins=None if appointment is None else self._parts.passes.pin_hashes(appointment),
             jobs=jobs or [],
+            turn=turn,
             now_ms=self._parts.now_ms(),
         )
 
@@ -264,17 +273,12 @@ class Settling:
     def _replace_waiting(self, confirmed: Booking) -> None:
         """Other bookings of the same person that wait or are unknown: one prospect has one upcoming tour in Knock, and this is it."""
         for other in self._store.bookings(confirmed.community_id, states=WAITING, start_from_ms=self._parts.now_ms()):
-            if _is_same(other.person, confirmed.person):
+            if is_same(other.person, confirmed.person):
                 with contextlib.suppress(StateError):
                     self._settle(other, WAITING, lambda found: replace(found, state=BookingState.SUPERSEDED, words=REPLACED))
 
     def _found(self, booking: Booking) -> Booking:
         return self._store.booking(booking.booking_id) or booking
-
-
-def _is_same(one: Person, other: Person) -> bool:
-    """Knock takes two people for one by email or phone (Knock Appointment Creation API)."""
-    return (one.email != "" and one.email.casefold() == other.email.casefold()) or (one.phone != "" and one.phone == other.phone)
 
 
 def _ask_who(booking: Booking, outcome: BookingOutcome) -> Jobs:

@@ -88,6 +88,8 @@ class Problem(enum.StrEnum):
     """Knock has not confirmed it, so there is nothing to move; it can be cancelled or booked anew."""
     MOVE_OPEN = "move_open"
     """A move is under way, or its outcome is not known yet."""
+    BUSY = "busy"
+    """Knock is being asked for another booking of the same person; the same form may be sent again in a minute."""
     NOT_OPEN = "not_open"
     """There is nothing to settle by hand."""
     BAD_UNIT = "bad_unit"

@@ -69,7 +69,7 @@ class ChangePages:
 
     async def _not_moved(self, tour: Tour, start_ms: int, submission: str, problem: Problem) -> Answer:
         words = wording.not_done_words(problem)
-        if problem is Problem.UNREACHED:
+        if problem in {Problem.UNREACHED, Problem.BUSY}:
             return self._confirm(tour, start_ms, submission, words, UNAVAILABLE)
         if problem is Problem.SLOT_GONE:
             return await self._times(tour, words, CONFLICT)

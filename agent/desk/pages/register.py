@@ -148,6 +148,8 @@ class RegisterPages:
         except NotDoneError as error:
             if error.problem is Problem.UNREACHED:
                 return await self._form(visitor, community, typed, _Trouble(_UNREACHED, UNAVAILABLE))
+            if error.problem is Problem.BUSY:
+                return await self._form(visitor, community, typed, _Trouble(wording.not_done_words(error.problem), UNAVAILABLE))
             return await self._form(visitor, community, typed.anew(), _Trouble(_GONE, CONFLICT, is_time=True))
         if booking.state is BookingState.UNSENT:
             return await self._form(visitor, community, typed, _Trouble(_UNREACHED, UNAVAILABLE))

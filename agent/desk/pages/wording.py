@@ -51,6 +51,7 @@ NOT_DONE = {
     office.Problem.NOT_CONFIRMED: N_(
         "The property has not confirmed this tour yet, so it cannot be moved. You can cancel it and book another."
     ),
+    office.Problem.BUSY: N_("Another booking of yours is just being made. Please try again in a minute."),
     office.Problem.MOVE_OPEN: N_("This tour is being moved already. Please look again in a few minutes."),
 }
 _NOT_DONE_ELSE = N_("This could not be done. Please call the leasing office.")

@@ -3,6 +3,7 @@
 - `schema`    the tables; making and opening the file
 - `topic`     what the topics share: errors, counters, lists
 - `bookings`  begun once, settled at once with all that follows; `booking_rows` reads and writes their table
+- `turns`     one request to Knock for one person at a time
 - `roster`    appointments in the order of their changes, PINs
 - `jobs`      the queue: claims with a lease
 - `doors`     door tokens, reports, admissions, orders
@@ -27,8 +28,9 @@ from agent.desk.store.pruning import Pruning
 from agent.desk.store.roster import Roster
 from agent.desk.store.schema import opened
 from agent.desk.store.topic import PinTakenError, StateError
+from agent.desk.store.turns import BusyError, Turn
 
-__all__ = ["DeskStore", "PinTakenError", "StateError", "Vendor"]
+__all__ = ["BusyError", "DeskStore", "PinTakenError", "StateError", "Turn", "Vendor"]
 
 
 class DeskStore(Bookings, Roster, Jobs, Doors, Access, Pruning):

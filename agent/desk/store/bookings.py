@@ -17,6 +17,7 @@ from agent.desk.store import jobs as queue
 from agent.desk.store import roster
 from agent.desk.store.booking_rows import found, from_row, write
 from agent.desk.store.topic import StateError, Topic
+from agent.desk.store.turns import Turn, is_asked
 from agent.sqlite import Transaction
 
 _OF_SUBMISSION = "SELECT * FROM booking WHERE submission = :submission"
@@ -30,16 +31,20 @@ _STALE = """SELECT * FROM booking WHERE (state = 'asking' OR move_state = 'askin
 _OTHERS = """SELECT * FROM booking WHERE community_id = :community_id AND prospect_id = :prospect_id AND booking_id <> :but
     AND state = 'confirmed' AND start_ms > :now_ms ORDER BY start_ms, booking_id"""
 _FOREVER_MS = 2**62
+_ANY_TURN = Turn()
 
 
 class Bookings(Topic):
     """The bookings of `DeskStore`."""
 
-    def begin(self, booking: Booking) -> tuple[Booking, bool]:
+    def begin(self, booking: Booking, turn: Turn = _ANY_TURN) -> tuple[Booking, bool]:
         """Write that Knock is about to be asked for this booking; returns the submission's row, and whether the caller is to ask.
 
         False: another call was first, and the row is what became of it so far. An UNSENT row is taken over by this call: the new
         values, ASKING, under the booking id that it had.
+
+        Raises:
+            BusyError: Knock is being asked for another booking of the same person, as `turn` has it.
         """
         with self._file.writing() as db:
             row = db.row(_OF_SUBMISSION, submission=booking.submission)
@@ -49,8 +54,14 @@ class Bookings(Topic):
             if there:
                 booking = replace(booking, booking_id=there.booking_id, created_ms=there.created_ms)
             booking = replace(booking, state=BookingState.ASKING)
+            turn.take(db, booking)
             write(db, booking, is_new=there is None)
         return booking, True
+
+    def is_asked_for_another(self, booking: Booking, since_ms: int) -> bool:
+        """Whether Knock has been asked since `since_ms` for another booking of the same person, and has not answered."""
+        with self._file.reading() as db:
+            return is_asked(db, booking, since_ms)
 
     def booking(self, booking_id: str) -> Booking | None:
         """A booking by its id."""
@@ -74,6 +85,7 @@ class Bookings(Topic):
         pins_end_ms: int | None = None,
         supersedes: bool = True,
         jobs: Sequence[tuple[JobKind, str]] = (),
+        turn: Turn | None = None,
         now_ms: int,
     ) -> Booking:
         """Change a booking and all that hangs on it, at once or not at all; returns it as it now stands.
@@ -82,16 +94,20 @@ class Bookings(Topic):
         off. `appointment` is Knock's for the tour, with the PIN's hash per door in `pins`; see `put_appointment`. An earlier
         appointment of the booking dies here, and so does its present one when the booking is no longer CONFIRMED. A confirmation
         with an appointment supersedes the prospect's other upcoming tours, unless `supersedes` is False (Knock cancels them itself).
+        `turn` is wanted by a change after which Knock is asked.
 
         Raises:
             StateError: the booking is gone, or in no state of `expected`; or the appointment is dead and comes with the same code.
             PinTakenError: a PIN is in use at one of the doors.
+            BusyError: Knock is being asked for another booking of the same person, as `turn` has it.
         """
         with self._file.writing() as db:
             before = found(db, booking_id)
             if before is None or before.state not in expected:
                 raise StateError(f"the booking is {before.state if before else 'deleted'}: somebody else settled it meanwhile")
             after = replace(change(before), booking_id=booking_id, submission=before.submission, changed_ms=now_ms)
+            if turn is not None:
+                turn.take(db, after)
             write(db, after, is_new=False)
             is_confirmed = after.state is BookingState.CONFIRMED
             _end_earlier(db, after, kept=after.appointment_id if is_confirmed else None)

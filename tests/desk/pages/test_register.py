@@ -302,6 +302,19 @@ def test_fail__an_answer_that_is_lost_is_not_asked_again(site: Site) -> None:
     assert len(site.received()) == 1
 
 
+def test_refused__another_booking_of_the_person_is_being_made(site: Site) -> None:
+    """While Knock is asked for another booking of the same person, the page says so and keeps what was typed; later the same form books."""
+    other = site.put(BookingState.ASKING)
+    form = site.form("2026-06-02T15:00:00-07:00")
+    page = site.send(form, 503)
+    assert "Another booking of yours is just being made." in page.root.one(id="problems").text
+    assert page.form("Book the tour").value("submission") == form.value("submission")
+    holds(page, **ADA)
+    assert not site.received()
+    site.run(site.office.cancel(site.booking(other).booking_id))
+    assert site.send(page.form("Book the tour")).heading == "Your tour is booked"
+
+
 def test_refused__too_many_bookings_of_one_address(make: Make) -> None:
     """Above the limit of an address the page is 429 with a sentence, keeps what was typed, and Knock hears nothing."""
     site = make(limits={"bookings": 2})

@@ -150,7 +150,7 @@ from agent.core.booking import BookingState
 from agent.core.replay import Mark, RowState
 from agent.core.tour import Standing
 from agent.desk.records import Admission, JobKind
-from agent.desk.store import DeskStore, PinTakenError, StateError
+from agent.desk.store import BusyError, DeskStore, PinTakenError, StateError
 from tests.desk.store.made import *
 store = DeskStore.open(Path(sys.argv[1]))
 print("ready", flush=True)

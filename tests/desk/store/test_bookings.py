@@ -10,7 +10,7 @@ import pytest
 from agent.core.booking import BookingState, SmsConsent
 from agent.core.tour import Standing
 from agent.desk.records import Booking, JobKind
-from agent.desk.store import DeskStore, PinTakenError, StateError
+from agent.desk.store import BusyError, DeskStore, PinTakenError, StateError, Turn
 from tests.desk.store.made import (
     ASKING,
     HOUR_MS,
@@ -338,3 +338,49 @@ def test_ok__what_has_been_asked_for_too_long_is_found(tmp_path: Path) -> None:
         )
         assert [int(found.booking_id, 16) for found in store.stale_asking(T0_MS + 4)] == [2, 3]
         assert store.stale_asking(T0_MS + 2) == []
+
+
+BEGIN_OTHER = """
+number = int(sys.argv[2])
+try:
+    print(store.begin(booking(number, person=booking(1).person))[1])
+except BusyError:
+    print("busy")
+"""
+
+
+def test_ok__two_processes_ask_for_one_person_one_after_the_other(tmp_path: Path) -> None:
+    """Several forms of one person at the same moment in several desks: one of them asks Knock, the others write nothing."""
+    path = new_store(tmp_path)
+    told = together(BEGIN_OTHER, [(path, number) for number in range(1, 5)])
+    assert sorted(told) == ["True\n", "busy\n", "busy\n", "busy\n"]
+    assert len(everything(path)["booking"]) == 1
+
+
+def test_refused__a_turn_while_a_move_of_the_person_is_asked_for(tmp_path: Path) -> None:
+    """A move counts as a booking does, until it is answered; one that was asked for too long ago does not."""
+    path = new_store(tmp_path)
+    other = booking(2, person=replace(booking(1).person, phone=""))
+    with opened(path) as store:
+        confirm(store, 1)
+        confirm(store, 3)
+
+        def move(number: int, state: BookingState | None, turn: Turn | None = None) -> None:
+            store.settle(
+                booking(number).booking_id,
+                expected=CONFIRMED,
+                change=lambda found: replace(found, person=booking(1).person, move_state=state),
+                turn=turn,
+                now_ms=T0_MS + 5,
+            )
+
+        move(1, BookingState.ASKING)
+        before = everything(path)
+        for work in (lambda: store.begin(other), lambda: move(3, BookingState.ASKING, Turn(T0_MS + 5))):
+            with pytest.raises(BusyError, match="another booking of the same person"):
+                work()
+        assert everything(path) == before
+        move(3, BookingState.ASKING, Turn(T0_MS + 6))
+        move(3, None)
+        move(1, BookingState.UNKNOWN)
+        assert store.begin(other)[1]
