@@ -1,7 +1,7 @@
 """What is asked of Knock: free times, a booking, a move.
 
 Rule 1: the intent is on disk before the request leaves; a request that may have arrived is never repeated by itself.
-Rule 2: one submission is one request, in however many processes it is handled at once.
+Rule 2: one submission is one request, in however many processes it is handled at once; what else it is sent with gets nothing of it.
 Rule 3: a time that Knock no longer offers is not asked for.
 Rule 4: for one person Knock is asked one thing at a time; who waited for that looks at the free times anew.
 """
@@ -58,7 +58,7 @@ class Asking:
     async def book(self, community: CommunitySettings, form: BookingForm) -> Booking:
         """See `Office.book`."""
         _check_units(community, form.unit_names)
-        known = await self._known(form.submission)
+        known = await self._known(form)
         if known is not None:
             return known
         wished = self._wished(community, form)
@@ -68,10 +68,11 @@ class Asking:
                 now_ms = self._parts.now_ms()
                 return await in_thread(self._parts.store.begin, replace(wished, created_ms=now_ms, changed_ms=now_ms), self._turn())
             # it may be this very form, sent twice, that took the time meanwhile
-            known = await self._known(form.submission)
+            known = await self._known(form)
             return known or replace(wished, state=BookingState.REFUSED, words=NOT_FREE), False
 
         begun, is_ours = await self._when_alone(wished, begin)
+        _check_same(begun, form)
         if not is_ours:
             return await self._when_answered(begun)
         request = self._request(community, begun, begun.window)
@@ -128,11 +129,12 @@ class Asking:
         """A turn to ask Knock, which only those stand before who may still be asking."""
         return Turn(self._parts.now_ms() - round(1000 * GIVE_UP_FACTOR * self._parts.settings.knock.total_timeout_s))
 
-    async def _known(self, submission: str) -> Booking | None:
+    async def _known(self, form: BookingForm) -> Booking | None:
         """What became of this submission; None when it was never asked, or surely not booked."""
-        known = await in_thread(self._parts.store.by_submission, submission)
+        known = await in_thread(self._parts.store.by_submission, form.submission)
         if known is None or known.state is BookingState.UNSENT:
             return None
+        _check_same(known, form)
         return await self._when_answered(known)
 
     async def _when_answered(self, booking: Booking) -> Booking:
@@ -213,6 +215,12 @@ def _window(community: CommunitySettings, start_ms: int) -> Window:
 def _check_units(community: CommunitySettings, unit_names: tuple[str, ...]) -> None:
     if len(unit_names) > MAX_UNITS or len(set(unit_names)) != len(unit_names) or not set(unit_names) <= set(community.units):
         raise NotDoneError(Problem.BAD_UNIT, f"at most {MAX_UNITS} units can be wished for, each once, among those that the community has")
+
+
+def _check_same(known: Booking, form: BookingForm) -> None:
+    """Refuse a form whose token booked for somebody or something else: a browser shows old pages again, to whoever comes next."""
+    if (known.person, known.window.start_ms, known.unit_names) != (form.person, form.window.start_ms, form.unit_names):
+        raise NotDoneError(Problem.FORM_USED, "this form has booked for another person, time or unit already")
 
 
 def _check_move(booking: Booking, now_ms: int) -> None:

@@ -66,7 +66,8 @@ class Office:
 
         Raises:
             NotDoneError: UNREACHED, when Knock could not even be asked for its free times, BUSY, when it has been asked for another
-                booking of the person for too long, or BAD_UNIT; nothing is written.
+                booking of the person for too long, FORM_USED, when the submission has booked something else, or BAD_UNIT; nothing is
+                written.
         """
         return await self._whatever_happens(self._asking.book(community, form))
 

@@ -1,6 +1,7 @@
 """The registration: a form that is checked, that loses nothing, and that books once.
 
-Rule 1: the form's token is made here and bound to the property; the office books once for it, however often the form comes.
+Rule 1: the form's token is made here and bound to the property; the office books once for it, however often the form comes. A page that a
+        browser shows again and that is sent with something else gets a new token, and nothing of the first booking.
 Rule 2: what was typed comes back in the page, never in an address, a log or a cookie.
 Rule 3: after a success the browser is sent on (303), so that a reload asks for a page and books nothing.
 """
@@ -35,6 +36,7 @@ _UNREACHED = N_(
 )
 _TOO_MANY = N_("There were too many bookings from your connection. What you typed is still here: please try again in an hour, or call.")
 _OLD = N_("This page was open for too long, and nothing was booked. What you typed is still here: please press the button again.")
+_USED = N_("This page was used for another booking already, and nothing was booked now. Please check what you typed and press again.")
 _PAST = N_("This time has passed. Please choose another.")
 
 
@@ -80,6 +82,13 @@ class _Trouble:
 
 
 _CHANGE = _Trouble("", 200, is_time=True)
+_TAKEN = _Trouble(_GONE, CONFLICT, is_time=True)
+_TROUBLES = {
+    Problem.UNREACHED: _Trouble(_UNREACHED, UNAVAILABLE),
+    Problem.BUSY: _Trouble(wording.not_done_words(Problem.BUSY), UNAVAILABLE),
+    Problem.FORM_USED: _Trouble(_USED, CONFLICT),
+}
+_NEED_A_NEW_TOKEN = {_TAKEN, _TROUBLES[Problem.FORM_USED]}
 
 
 class RegisterPages:
@@ -146,15 +155,12 @@ class RegisterPages:
         try:
             booking = await self._frame.office.book(community, form)
         except NotDoneError as error:
-            if error.problem is Problem.UNREACHED:
-                return await self._form(visitor, community, typed, _Trouble(_UNREACHED, UNAVAILABLE))
-            if error.problem is Problem.BUSY:
-                return await self._form(visitor, community, typed, _Trouble(wording.not_done_words(error.problem), UNAVAILABLE))
-            return await self._form(visitor, community, typed.anew(), _Trouble(_GONE, CONFLICT, is_time=True))
+            trouble = _TROUBLES.get(error.problem, _TAKEN)
+            return await self._form(visitor, community, typed.anew() if trouble in _NEED_A_NEW_TOKEN else typed, trouble)
         if booking.state is BookingState.UNSENT:
-            return await self._form(visitor, community, typed, _Trouble(_UNREACHED, UNAVAILABLE))
+            return await self._form(visitor, community, typed, _TROUBLES[Problem.UNREACHED])
         if booking.state is BookingState.REFUSED:
-            return await self._form(visitor, community, typed.anew(), _Trouble(_GONE, CONFLICT, is_time=True))
+            return await self._form(visitor, community, typed.anew(), _TAKEN)
         return see_other(visitor.link(f"/tour/{self._frame.office.manage_token(booking)}"))
 
     def _consent(self, visitor: Visitor, community: CommunitySettings, typed: Typed) -> SmsConsent | None:

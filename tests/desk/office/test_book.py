@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -71,11 +72,53 @@ def test_ok__a_form_cannot_make_a_tour_longer(stage: Stage) -> None:
 
 
 def test_ok__the_same_submission_books_once(stage: Stage) -> None:
-    """A reload gives the same booking, with the same code, even when it names another time."""
+    """A reload gives the same booking, with the same code."""
     first = stage.book()
-    assert stage.book() == stage.book(number=3) == first
+    assert stage.book() == stage.book() == first
     assert len(stage.received()) == 1
     assert len(stage.live()) == 1
+
+
+OTHERS: list[dict[str, Any]] = [
+    {"person": BEN},
+    {"person": replace(ADA, first_name="Ida")},
+    {"person": replace(ADA, last_name="King")},
+    {"person": replace(ADA, email="ada@example.org")},
+    {"person": replace(ADA, phone=BEN.phone)},
+    {"number": 3},
+    {"unit_names": ()},
+]
+
+
+@pytest.mark.parametrize("changed", OTHERS)
+@pytest.mark.parametrize("state", ["confirmed", "unknown", "cancelled"])
+def test_refused__a_submission_that_comes_with_something_else(stage: Stage, changed: dict[str, Any], state: str) -> None:
+    """Its token has booked for another person, time or unit: nothing of that is told, nothing is asked, and the first tour stands."""
+    if state == "unknown":
+        stage.fault("request", "lost", count=1)
+    first = stage.book()
+    if state == "cancelled":
+        first = stage.run(stage.office.cancel(first.booking_id))
+    with pytest.raises(NotDoneError) as error:
+        stage.book(**changed)
+    assert error.value.problem is Problem.FORM_USED
+    assert stage.row(first) == first
+    assert len(stage.received()) == 1
+
+
+def test_refused__two_people_with_one_submission_at_once(stage: Stage) -> None:
+    """Whichever comes second, in whichever process, gets nothing of the first one's tour."""
+    other = stage.another(stage.opened())
+    stage.fault("available-times", "slow", seconds=0.2)
+
+    async def both() -> list[Booking | BaseException]:
+        forms = (stage.office.book(stage.community, form()), other.book(stage.community, form(person=BEN)))
+        return await asyncio.gather(*forms, return_exceptions=True)
+
+    found = stage.run(both())
+    assert [one.problem for one in found if isinstance(one, NotDoneError)] == [Problem.FORM_USED]
+    assert [one.state for one in found if isinstance(one, Booking)] == [BookingState.CONFIRMED]
+    assert len(stage.received()) == 1
 
 
 def test_ok__a_double_click_in_two_processes_books_once(stage: Stage) -> None:
@@ -242,7 +285,7 @@ def test_fail__what_may_have_arrived_is_never_asked_again(stage: Stage, kind: st
     stage.now_ms += 3_600_000
     stage.run(stage.queue().keep_house())
     assert stage.run(stage.queue().do_due()) == 0
-    assert stage.book(number=1) == unknown
+    assert stage.book() == unknown
     assert stage.struck() == 1
     assert len(stage.received()) <= 1
     assert stage.live() == {}

@@ -199,6 +199,30 @@ def test_ok__pressed_twice_it_books_once(site: Site) -> None:
     assert len(site.received()) == 1
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"first_name": "Di", "last_name": "Dunn", "email": "di@example.com", "phone": "(310) 555-0102"},
+        {"start": "2026-06-02T15:00:00-07:00"},
+    ],
+)
+def test_refused__a_page_shown_again_and_sent_with_something_else(site: Site, typed: dict[str, str]) -> None:
+    """Somebody goes back to a form that has booked: the first tour is not told, and a form with what was typed comes back, which books."""
+    form = site.form()
+    location = site.post(form).headers["location"]
+    page = site.send(form.put(**typed), 409)
+    assert "This page was used for another booking already" in page.root.one(id="problems").text
+    assert urlsplit(location).path not in page.root.one("body").text + "".join(page.links().values())
+    again = page.form("Book the tour")
+    assert again.value("submission") != form.value("submission")
+    holds(page, **{"start": START} | ADA | typed)
+    assert len(site.received()) == 1
+    answer = site.post(again.put(start="2026-06-02T15:00:00-07:00"))
+    assert answer.status_code == 303
+    assert answer.headers["location"] != location
+    assert len(site.received()) == 2
+
+
 def test_ok__pressed_twice_at_once_it_books_once(site: Site) -> None:
     """The same while Knock takes its time: both presses come to the same tour."""
     site.fault("request", "slow", seconds=0.3)
