@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,8 +71,9 @@ class Page:
 class Roster:
     """`GET /api/v1/roster`."""
 
-    def __init__(self, store: DeskStore, watch: Watch, sightings: Sightings) -> None:
+    def __init__(self, store: DeskStore, watch: Watch, sightings: Sightings, now_ms: Callable[[], int]) -> None:
         self._store = store
+        self._now_ms = now_ms
         self._watch = watch
         self._sightings = sightings
         self._told: dict[str, int] = {}
@@ -95,20 +97,20 @@ class Roster:
         return Answer(content=page.content())
 
     async def _read(self, token: str, cursor: str | None) -> Page:
-        return await asyncio.to_thread(read_page, self._store, token, cursor)
+        return await asyncio.to_thread(read_page, self._store, token, cursor, self._now_ms())
 
     def _has_new_order(self, page: Page) -> bool:
         told = self._told.get(page.door.token_id, 0)
         return any(order.order_id > told for order in page.orders)
 
 
-def read_page(store: DeskStore, token_hash: str, cursor: str | None) -> Page:
+def read_page(store: DeskStore, token_hash: str, cursor: str | None, now_ms: int) -> Page:
     """The page behind a cursor, as the store is now; raises `ApiRefusedError` 401, and `StoreError`."""
     door = store.door_by_token(token_hash)
     if door is None:
         raise unauthorized()
     extent = _extent(store)
-    if extent.is_behind(cursor) and store.renew_epoch(extent.epoch):
+    if extent.is_behind(cursor) and store.renew_epoch(extent.epoch, now_ms):
         _log.warning("older_store", extra={"facts": {"door": door.door, "community_id": door.community_id}})
         extent = _extent(store)
     start = extent.start(cursor)

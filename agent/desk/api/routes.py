@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 from agent.desk.api import openapi, page
 from agent.desk.api.answers import answered
@@ -13,7 +15,12 @@ from agent.desk.api.roster import Roster
 from agent.desk.api.sightings import Sighting, Sightings
 from agent.desk.api.watch import Watch
 from agent.desk.office import Office
+from agent.errors import StoreError
 from agent.web import Answer, Call, Handler
+
+MARK_S = 15.0
+
+_log = logging.getLogger("tourlatch")
 
 
 class Api:
@@ -26,9 +33,10 @@ class Api:
 
     def __init__(self, office: Office, *, now_ms: Callable[[], int]) -> None:
         self._store = office.store
+        self._closing = asyncio.Event()
         self.watch = Watch(self._store.changed_doors, self._store.last_seq)
         self._sightings = Sightings(self._write, now_ms)
-        self._roster = Roster(self._store, self.watch, self._sightings)
+        self._roster = Roster(self._store, self.watch, self._sightings, now_ms)
         self._report = Report(self._store, self._sightings, now_ms)
         self._ingest = Ingest(office, now_ms)
         document = openapi.document(office.settings.public_url)
@@ -51,7 +59,23 @@ class Api:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.watch.run(), name="held requests")
             group.create_task(self._sightings.run(), name="door sightings")
+            group.create_task(self._keep_mark(), name="mark")
         await asyncio.get_running_loop().create_future()
+
+    async def _keep_mark(self) -> None:
+        """Write down how far the store is, until `close`."""
+        is_well = True
+        while not self._closing.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MARK_S):
+                    await self._closing.wait()
+            try:
+                await asyncio.to_thread(self._store.keep_mark)
+                is_well = True
+            except StoreError as error:
+                if is_well:
+                    _log.error("store_failed", extra={"facts": {"error": str(error)}})
+                is_well = False
 
     def look(self) -> None:
         """The roster was changed by this process."""
@@ -61,6 +85,7 @@ class Api:
         """Answer every held request now, hold no more, and write down which doors asked."""
         self.watch.stop()
         self._sightings.stop()
+        self._closing.set()
 
     async def _put(self, call: Call) -> Answer:
         answer = await self._ingest.put(call)

@@ -7,7 +7,7 @@ Rule 2: a door that had not heard of a deleted appointment's last change reads a
 
 from __future__ import annotations
 
-from agent.desk.store.topic import PRUNED_REVISION, PRUNED_SEQ, Topic, counter, next_seq, raise_counter
+from agent.desk.store.topic import PRUNED_SEQ, REVISION_FLOOR, Topic, counter, next_seq, raise_counter
 from agent.sqlite import Transaction
 
 _BOOKINGS = "FROM booking WHERE end_ms < :before_ms AND coalesce(moving_end_ms, 0) < :before_ms"
@@ -43,7 +43,7 @@ def _roster(db: Transaction, before_ms: int) -> int:
     if last is None or last["seq"] is None:
         return 0
     raise_counter(db, PRUNED_SEQ, last["seq"])
-    raise_counter(db, PRUNED_REVISION, last["revision"])
+    raise_counter(db, REVISION_FLOOR, last["revision"])
     for table in ("live_pin", "roster_door"):
         db.run(f"DELETE FROM {table} WHERE appointment_id IN (SELECT appointment_id {_APPOINTMENTS})", before_ms=before_ms)  # noqa: S608 - our own words
     gone = db.run(f"DELETE {_APPOINTMENTS}", before_ms=before_ms)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from agent.core.tour import Standing, Window
 from agent.desk.records import Appointment
-from agent.desk.store.topic import PRUNED_REVISION, PRUNED_SEQ, SEQ, PinTakenError, StateError, Topic, as_list, counter, from_list, next_seq
+from agent.desk.store.topic import PRUNED_SEQ, REVISION_FLOOR, SEQ, PinTakenError, StateError, Topic, as_list, counter, from_list, next_seq
 from agent.sqlite import Row, Transaction
 
 LONGEST_GRACE_MS = 12 * 3600 * 1000
@@ -147,8 +147,7 @@ def put(db: Transaction, new: Appointment, pins: Mapping[str, str] | None, now_m
     pins = {door: pins[door] for door in new.doors if door in pins} if is_live else {}
     if there and replace(new, revision=there.revision, seq=there.seq) == there and pins == had:
         return there
-    revision = (there.revision if there else counter(db, PRUNED_REVISION)) + 1
-    new = replace(new, revision=revision, seq=next_seq(db))
+    new = replace(new, revision=_next_revision(db, there), seq=next_seq(db))
     if there:
         db.update("appointment", "appointment_id", _row(new))
     else:
@@ -160,11 +159,15 @@ def put(db: Transaction, new: Appointment, pins: Mapping[str, str] | None, now_m
 
 def end(db: Transaction, appointment: Appointment, standing: Standing) -> Appointment:
     """Let a live appointment die inside the caller's transaction, and free its PINs."""
-    dead = replace(appointment, standing=standing, revision=appointment.revision + 1, seq=next_seq(db))
+    dead = replace(appointment, standing=standing, revision=_next_revision(db, appointment), seq=next_seq(db))
     db.update("appointment", "appointment_id", _row(dead))
     db.run("UPDATE roster_door SET seq = :seq WHERE appointment_id = :appointment_id", seq=dead.seq, appointment_id=dead.appointment_id)
     db.run("DELETE FROM live_pin WHERE appointment_id = :appointment_id", appointment_id=dead.appointment_id)
     return dead
+
+
+def _next_revision(db: Transaction, there: Appointment | None) -> int:
+    return max(there.revision if there else 0, counter(db, REVISION_FLOOR)) + 1
 
 
 def _name_doors(db: Transaction, appointment: Appointment) -> None:

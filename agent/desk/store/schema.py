@@ -19,7 +19,7 @@ from agent.errors import StoreError
 _TABLES_1 = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-    "INSERT INTO counter (name, value) VALUES ('seq', 0), ('pruned_seq', 0), ('pruned_revision', 0)",
+    "INSERT INTO counter (name, value) VALUES ('seq', 0), ('pruned_seq', 0), ('revision_floor', 0)",
     """CREATE TABLE booking (
         booking_id TEXT PRIMARY KEY, submission TEXT NOT NULL UNIQUE, community_id TEXT NOT NULL,
         state TEXT NOT NULL CHECK (state IN

@@ -12,8 +12,9 @@ SEQ = "seq"
 """The last change of the roster that was numbered."""
 PRUNED_SEQ = "pruned_seq"
 """The highest change of an appointment that was deleted since."""
-PRUNED_REVISION = "pruned_revision"
-"""The highest revision of an appointment that was deleted: another one of its id begins above it."""
+REVISION_FLOOR = "revision_floor"
+"""Every new revision is above it: above that of an appointment which was deleted, and above what doors heard before an older copy of
+the store was put back."""
 
 
 class StateError(StoreError):
