@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -42,6 +43,7 @@ async def _never() -> None:
 class Call:
     """One request: the parts of its path by name, its query, its headers (any case), and its body when asked for.
 
+    A header that stands in several lines is one, with commas between.
     `method` and `target` are as the client wrote them, `client` is the address of the connection's other end (empty when unknown).
     A name that stands in the query several times has its last value. `gone` returns when the client has gone away, for an answer that
     is held back; the body cannot be read after it.
@@ -128,14 +130,21 @@ def build(
 ) -> ASGIApp:
     """An application of handlers by path and method; `{name}` in a path takes one part of it, `{name:path}` the rest.
 
-    `wrap` is put around every handler, and around what answers a path that is nobody's.
+    `wrap` is put around every handler, and around what answers a path or a method that is nobody's.
     """
 
     async def nobody(_call: Call) -> Answer:
         return refusal(_call, _NOT_FOUND, "Not Found", True)
 
+    def endpoint(handlers: Mapping[str, Handler]) -> _Endpoint:
+        async def not_allowed(call: Call) -> Answer:
+            refused = refusal(call, _NOT_ALLOWED, "Method Not Allowed", True)
+            return replace(refused, headers={**refused.headers, "Allow": ", ".join(handlers)})
+
+        return _Endpoint({method: wrap(handler) for method, handler in handlers.items()}, wrap(not_allowed), refusal)
+
     app = Starlette(
-        routes=[Route(path, _Endpoint({m: wrap(h) for m, h in handlers.items()}, refusal)) for path, handlers in routes.items()],
+        routes=[Route(path, endpoint(handlers)) for path, handlers in routes.items()],
         exception_handlers={HTTPException: _Unrouted(wrap(nobody))},
     )
     app.router.redirect_slashes = False  # paths are exact, and a redirect would hide a wrong one
@@ -152,14 +161,16 @@ def _call(request: Request) -> Call:
 
     client = request.client.host if request.client else ""
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return Call(request.path_params, request.query_params, request.headers, body, request.method, target, client, request.cookies, gone)
+    headers = Headers({name: ", ".join(request.headers.getlist(name)) for name in request.headers})
+    return Call(request.path_params, request.query_params, headers, body, request.method, target, client, request.cookies, gone)
 
 
 class _Endpoint:
     """One path: finds the handler of the method, and turns refusals into answers."""
 
-    def __init__(self, handlers: Mapping[str, Handler], refusal: Refusal) -> None:
+    def __init__(self, handlers: Mapping[str, Handler], not_allowed: Handler, refusal: Refusal) -> None:
         self._handlers = handlers
+        self._not_allowed = not_allowed
         self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,12 +181,8 @@ class _Endpoint:
         await _send(answer, scope, receive, send)
 
     async def _answer(self, call: Call) -> Answer:
-        handler = self._handlers.get(call.method)
-        if handler is None:
-            refused = self._refusal(call, _NOT_ALLOWED, "Method Not Allowed", True)
-            return Answer(refused.status, refused.content, refused.media_type, {**refused.headers, "Allow": ", ".join(self._handlers)})
         try:
-            return await handler(call)
+            return await self._handlers.get(call.method, self._not_allowed)(call)
         except RefusedError as error:
             return self._refusal(call, error.status, str(error), False)
 

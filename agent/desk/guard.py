@@ -1,7 +1,7 @@
 """What stands around every handler of the desk: whose address it is, which host was meant, the security headers, the last resort.
 
 Rule 1: no input becomes a traceback for a client; what went wrong in us is logged without anything of the request but its method.
-Rule 2: `X-Forwarded-For` is believed from a trusted proxy only, and only the address that this proxy itself saw.
+Rule 2: handlers see the address that limits are counted by, which may be another than the connection's (see `addresses`).
 Rule 3: everything is private unless its handler says that it may be cached.
 """
 
@@ -11,9 +11,9 @@ import logging
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
-from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
+from agent.desk.addresses import Addresses
 from agent.errors import RefusedError, StoreError
 from agent.settings.desk import DeskSettings
 from agent.settings.parts import is_loopback
@@ -36,7 +36,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _HSTS = "max-age=31536000"
-_V6_SITE_BITS = 64
 _FAILED, _UNAVAILABLE, _MISDIRECTED = 500, 503, 421
 
 _log = logging.getLogger("tourlatch")
@@ -53,13 +52,13 @@ class Guard:
         self._headers = dict(_HEADERS)
         if public.scheme == "https":
             self._headers["Strict-Transport-Security"] = _HSTS
-        self._proxies = [ip_network(network) for network in settings.listen.trusted_proxies]
+        self._addresses = Addresses(settings.listen.trusted_proxies)
 
     def around(self, handler: Handler) -> Handler:
         """The handler as the world meets it."""
 
         async def guarded(call: Call) -> Answer:
-            call = replace(call, client=self._client(call))
+            call = replace(call, client=self._addresses.client(call.client, call.headers.get("x-forwarded-for", "")))
             try:
                 self._check_host(call)
                 answer = await handler(call)
@@ -98,28 +97,6 @@ class Guard:
         is_inside = call.target.startswith((API, HEALTH)) and is_loopback(host.rsplit(":", 1)[0].strip("[]"))
         if host != self._host and not is_inside:
             raise RefusedError(_MISDIRECTED, "This address is not served here.")
-
-    def _client(self, call: Call) -> str:
-        """The address that limits are counted by: of the client, or of its network where one site has a whole network (IPv6)."""
-        client = call.client
-        if self._is_proxy(client):
-            client = call.headers.get("x-forwarded-for", "").rsplit(",", 1)[-1].strip() or client
-        try:
-            address = ip_address(client)
-        except ValueError:
-            return call.client
-        if isinstance(address, IPv6Address):
-            if address.ipv4_mapped is not None:
-                return str(address.ipv4_mapped)
-            return str(ip_network((address, _V6_SITE_BITS), strict=False))
-        return str(address)
-
-    def _is_proxy(self, client: str) -> bool:
-        try:
-            address = ip_address(client)
-        except ValueError:
-            return False
-        return any(address in network for network in self._proxies)
 
 
 def with_head(routes: Mapping[str, Mapping[str, Handler]]) -> dict[str, dict[str, Handler]]:

@@ -13,8 +13,9 @@ import pytest
 from agent import config
 from agent.desk.guard import Guard, with_head
 from agent.errors import RefusedError, StoreError
+from agent.listener import Listener
 from agent.settings.desk import DeskSettings
-from agent.web import Answer, Call
+from agent.web import Answer, Call, build
 
 WRITTEN: dict[str, Any] = {
     "public_url": "https://tours.example.com",
@@ -125,6 +126,66 @@ def test_ok__the_client_is_who_a_trusted_proxy_saw(client: str, forwarded: str, 
     guard = Guard(_settings(listen={"trusted_proxies": ["127.0.0.0/8"]}), _page)
     _, clients = _through(guard, _call(headers={"x-forwarded-for": forwarded}, client=client))
     assert clients == [seen]
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "seen"),
+    [
+        ("10.9.9.9, 203.0.113.9, 10.1.0.5", "203.0.113.9"),
+        ("203.0.113.9, 10.1.0.5, ::ffff:10.1.0.6", "203.0.113.9"),
+        ("10.1.0.7, 10.1.0.5", "10.1.0.7"),
+        ("203.0.113.9, nonsense, 10.1.0.5", "10.1.0.5"),
+        ("203.0.113.9,10.1.0.5,", "127.0.0.1"),
+    ],
+)
+def test_ok__a_proxy_behind_a_proxy(forwarded: str, seen: str) -> None:
+    """The right-most address that is no trusted proxy's counts; where one wrote no address, the proxy itself does."""
+    guard = Guard(_settings(listen={"trusted_proxies": ["127.0.0.0/8", "10.1.0.0/16"]}), _page)
+    _, clients = _through(guard, _call(headers={"x-forwarded-for": forwarded}, client="127.0.0.1"))
+    assert clients == [seen]
+
+
+def _over_a_socket(*lines: str, method: str = "GET", path: str = "/", host: str = "tours.example.com") -> tuple[str, list[str]]:
+    """The answer to a request with these header lines, as it stands on the wire, and the clients that the handler saw."""
+    seen: list[str] = []
+
+    async def handler(call: Call) -> Answer:
+        seen.append(call.client)
+        return Answer(content=b"fine", media_type="text/plain")
+
+    async def play() -> str:
+        guard = Guard(_settings(listen={"trusted_proxies": ["127.0.0.0/8"]}), _page)
+        listener = Listener(build(with_head({"/": {"GET": handler, "POST": handler}}), guard.refuse, guard.around), "127.0.0.1", 0)
+        await listener.start()
+        reader, writer = await asyncio.open_connection(*listener.address)
+        head = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *lines, "", ""]
+        writer.write("\r\n".join(head).encode())
+        try:
+            return (await asyncio.wait_for(reader.read(), 10)).decode()
+        finally:
+            writer.close()
+            await listener.stop()
+
+    return asyncio.run(play()), seen
+
+
+def test_refused__an_address_of_the_clients_own_choice_in_a_line_before_the_proxys() -> None:
+    """A proxy that appends a line of its own, as some do, is believed, and not what the client wrote."""
+    answer, seen = _over_a_socket("X-Forwarded-For: 10.9.9.9", "x-forwarded-for: 192.0.2.1, 203.0.113.9")
+    assert answer.startswith("HTTP/1.1 200")
+    assert seen == ["203.0.113.9"]
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PUT", "DELETE", "BREW"])
+def test_refused__a_method_that_is_nobodys_passes_the_guard(method: str) -> None:
+    """It has the security headers, and says which methods there are; for another host it is not even that."""
+    answer, seen = _over_a_socket(method=method)
+    head = answer.partition("\r\n\r\n")[0].lower()
+    assert head.startswith("http/1.1 405")
+    assert {"x-content-type-options: nosniff", "allow: get, post, head", "cache-control: no-store"} <= set(head.split("\r\n"))
+    assert "content-security-policy: default-src 'none'" in head
+    assert _over_a_socket(method=method, host="evil.example")[0].startswith("HTTP/1.1 421")
+    assert seen == []
 
 
 def test_fail__a_mistake_of_ours_is_a_sentence_and_its_words_stay_inside(caplog: pytest.LogCaptureFixture) -> None:
