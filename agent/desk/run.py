@@ -18,9 +18,10 @@ from importlib import metadata
 from typing import Self
 
 from agent import notify
+from agent.desk.addresses import Addresses
 from agent.desk.build import Parts, build
 from agent.errors import ConfigError, StoreError
-from agent.listener import Listener
+from agent.listener import Listener, Places
 from agent.settings.desk import DeskSettings, ListenSettings
 from agent.supervise import supervise
 
@@ -64,7 +65,9 @@ class Desk:
         # whoever ends the loop ends its threads, too
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, "desk"))
         self._parts = parts = build(self._settings, self._stack, metadata.version("tourlatch"))
-        self._listener = Listener(parts.app, listen.host, listen.port, tls=_tls(listen), max_connections=listen.max_connections)
+        counted_as = Addresses(listen.trusted_proxies).of_connection
+        places = Places(listen.max_connections, listen.max_connections_per_address, counted_as)
+        self._listener = Listener(parts.app, listen.host, listen.port, tls=_tls(listen), places=places)
         await self._listener.start()
         components = {"queue": parts.queue.run, "roster watch": parts.api.run}
         self._tasks = [asyncio.create_task(supervise(name, run, _died), name=name) for name, run in components.items()]

@@ -115,6 +115,8 @@ class ListenSettings(Part):
     """Networks of reverse proxies whose X-Forwarded-For is believed, such as 127.0.0.1/32; others' is ignored."""
     max_connections: Annotated[int, Field(strict=True, ge=10, le=20_000)] = 4000
     """So many connections at once; more are answered with 503."""
+    max_connections_per_address: Annotated[int, Field(strict=True, ge=10, le=20_000)] = 256
+    """So many from one address; more are dropped. Trusted proxies and this machine itself may have any number."""
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -264,6 +264,7 @@ def test_ok__a_text_of_several_lines(place: str) -> None:
         ("store.keep_days", 0),
         ("listen.port", 65_536),
         ("listen.max_connections", 9),
+        ("listen.max_connections_per_address", 9),
         ("limits.bookings", -1),
         ("queue.first_retry_s", 0.0),
         ("queue.max_retry_s", float("nan")),
