@@ -1,4 +1,4 @@
-"""What is mailed to a prospect: confirmed, moved, cancelled.
+"""What is mailed to a prospect: confirmed, moved, cancelled, or replaced by a newer booking.
 
 Rule 1: a name is anybody's text: no header is made of it before line breaks and encoded words are out of it.
 Rule 2: the language is the prospect's, out of the same catalogues as the pages, which are passed in (they live above the office).
@@ -79,6 +79,11 @@ class _Facts:
         dates, window = self.tongue.dates, self.booking.window
         return f"{dates.day_with_year(window.start_ms)}, {dates.time(window.start_ms)}"
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether somebody booked anew with the same email or phone."""
+        return self.booking.state is BookingState.SUPERSEDED
+
 
 class Letters:
     """Writes the letters of one desk; `speak` brings the catalogues. Made only when `[mail]` is there."""
@@ -142,6 +147,7 @@ class Letters:
             again = f"{self._settings.public_url}/{facts.place.slug}?lang={facts.tongue.code}"
             blocks += [
                 *_when_and_where(facts),
+                *_replaced(facts),
                 Sentences(say("Its code and its PIN open no door any more. You need not do anything else.")),
                 Link(say("Book another time"), again),
             ]
@@ -160,7 +166,9 @@ def _subject(facts: _Facts) -> str:
     say = facts.tongue.say
     words = {
         JobKind.MAIL_MOVED: say("New time for your tour of %(community)s: %(when)s"),
-        JobKind.MAIL_CANCELLED: say("Cancelled: your tour of %(community)s, %(when)s"),
+        JobKind.MAIL_CANCELLED: say("Replaced: your tour of %(community)s, %(when)s")
+        if facts.is_replaced
+        else say("Cancelled: your tour of %(community)s, %(when)s"),
     }.get(facts.kind, say("Your tour of %(community)s: %(when)s"))
     return words % {"community": facts.place.name, "when": facts.when}
 
@@ -169,7 +177,7 @@ def _heading(facts: _Facts) -> str:
     say = facts.tongue.say
     return {
         JobKind.MAIL_MOVED: say("Your tour has a new time"),
-        JobKind.MAIL_CANCELLED: say("Your tour is cancelled"),
+        JobKind.MAIL_CANCELLED: say("A newer booking took the place of this tour") if facts.is_replaced else say("Your tour is cancelled"),
     }.get(facts.kind, say("Your tour is confirmed"))
 
 
@@ -177,6 +185,17 @@ def _changed(facts: _Facts) -> list[Block]:
     if facts.kind is not JobKind.MAIL_MOVED:
         return []
     return [Sentences(facts.tongue.say("The code and the PIN of the earlier time open no door any more. Use the new ones below."))]
+
+
+def _replaced(facts: _Facts) -> list[Block]:
+    """It may have been somebody else who typed the address or the number."""
+    if not facts.is_replaced:
+        return []
+    say = facts.tongue.say
+    return [
+        Sentences(say("Another tour was booked with your email address or your phone number, and it is the one that counts now.")),
+        Sentences(say("If it was not you who booked it, please call or book again.")),
+    ]
 
 
 def _when_and_where(facts: _Facts) -> list[Block]:

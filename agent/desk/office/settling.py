@@ -255,6 +255,7 @@ class Settling:
             appointment=appointment,
             pins=None if appointment is None else self._parts.passes.pin_hashes(appointment),
             jobs=jobs or [],
+            superseded_job=None if self._parts.settings.mail is None else JobKind.MAIL_CANCELLED,
             turn=turn,
             now_ms=self._parts.now_ms(),
         )
@@ -275,7 +276,8 @@ class Settling:
         for other in self._store.bookings(confirmed.community_id, states=WAITING, start_from_ms=self._parts.now_ms()):
             if is_same(other.person, confirmed.person):
                 with contextlib.suppress(StateError):
-                    self._settle(other, WAITING, lambda found: replace(found, state=BookingState.SUPERSEDED, words=REPLACED))
+                    told = self._parts.mail(JobKind.MAIL_CANCELLED, other)
+                    self._settle(other, WAITING, lambda found: replace(found, state=BookingState.SUPERSEDED, words=REPLACED), told)
 
     def _found(self, booking: Booking) -> Booking:
         return self._store.booking(booking.booking_id) or booking

@@ -85,6 +85,7 @@ class Bookings(Topic):
         pins_end_ms: int | None = None,
         supersedes: bool = True,
         jobs: Sequence[tuple[JobKind, str]] = (),
+        superseded_job: JobKind | None = None,
         turn: Turn | None = None,
         now_ms: int,
     ) -> Booking:
@@ -94,7 +95,8 @@ class Bookings(Topic):
         off. `appointment` is Knock's for the tour, with the PIN's hash per door in `pins`; see `put_appointment`. An earlier
         appointment of the booking dies here, and so does its present one when the booking is no longer CONFIRMED. A confirmation
         with an appointment supersedes the prospect's other upcoming tours, unless `supersedes` is False (Knock cancels them itself).
-        `turn` is wanted by a change after which Knock is asked.
+        `superseded_job` is to be done about each booking that ends so and has an email address. `turn` is wanted by a change after which
+        Knock is asked.
 
         Raises:
             StateError: the booking is gone, or in no state of `expected`; or the appointment is dead and comes with the same code.
@@ -114,7 +116,8 @@ class Bookings(Topic):
             if appointment is not None:
                 roster.put(db, appointment, pins, now_ms, pins_end_ms)
                 if is_confirmed and supersedes:
-                    _supersede(db, appointment.community_id, appointment.prospect_id, after, now_ms)
+                    ended = _supersede(db, appointment.community_id, appointment.prospect_id, after, now_ms)
+                    jobs = [*jobs, *((superseded_job, one.booking_id) for one in ended if superseded_job and one.person.email)]
             for kind, subject in jobs:
                 queue.add(db, kind, subject, now_ms)
         return after

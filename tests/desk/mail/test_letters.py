@@ -153,13 +153,24 @@ def test_ok__a_cancel_has_no_code_and_takes_the_entry_out(state: BookingState) -
     (part,) = message.iter_attachments()
     assert part["Content-Type"].params["method"] == "CANCEL"
     assert "https://tours.example.com/juniper-flats?lang=en" in plain(message)
-    assert message["Subject"].strip() == "Cancelled: your tour of Juniper Flats, Sunday, November 1, 2026, 3:00 PM"
+    word = "Replaced" if state is BookingState.SUPERSEDED else "Cancelled"
+    assert message["Subject"].strip() == f"{word}: your tour of Juniper Flats, Sunday, November 1, 2026, 3:00 PM"
+    told = plain(message)
+    assert ("If it was not you who booked it, please call or book again." in told) == (state is BookingState.SUPERSEDED)
+    assert ("Your tour is cancelled" in told) == (state is BookingState.CANCELLED)
 
 
-@pytest.mark.parametrize("kind", [JobKind.MAIL_CONFIRMED, JobKind.MAIL_MOVED, JobKind.MAIL_CANCELLED])
-def test_ok__every_letter_is_whole_in_every_language(kind: JobKind) -> None:
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        (JobKind.MAIL_CONFIRMED, BookingState.CONFIRMED),
+        (JobKind.MAIL_MOVED, BookingState.CONFIRMED),
+        (JobKind.MAIL_CANCELLED, BookingState.CANCELLED),
+        (JobKind.MAIL_CANCELLED, BookingState.SUPERSEDED),
+    ],
+)
+def test_ok__every_letter_is_whole_in_every_language(kind: JobKind, state: BookingState) -> None:
     """No sentence is left in English, and every place in it is filled."""
-    state = BookingState.CANCELLED if kind is JobKind.MAIL_CANCELLED else BookingState.CONFIRMED
     english = {line for line in sent(kind, booking(state=state)).get_body(("plain",)).get_content().split("\n\n") if " " in line}
     for language in LANGUAGES:
         message = sent(kind, booking(state=state, language=language.code))

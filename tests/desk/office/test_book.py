@@ -113,7 +113,7 @@ def test_refused__two_people_with_one_submission_at_once(stage: Stage) -> None:
 
     async def both() -> list[Booking | BaseException]:
         forms = (stage.office.book(stage.community, form()), other.book(stage.community, form(person=BEN)))
-        return await asyncio.gather(*forms, return_exceptions=True)
+        return list(await asyncio.gather(*forms, return_exceptions=True))
 
     found = stage.run(both())
     assert [one.problem for one in found if isinstance(one, NotDoneError)] == [Problem.FORM_USED]
@@ -172,9 +172,32 @@ def test_ok__a_second_booking_of_the_same_person_replaces_the_first(stage: Stage
     first, second = stage.book("one", 0), stage.book("two", 3)
     assert stage.row(first).state is BookingState.SUPERSEDED
     assert stage.entry(first.appointment_id).standing is Standing.SUPERSEDED
+    assert stage.store.due_jobs(NOON_MS, 10) == []
     assert list(stage.live()) == [stage.code(stage.held(second)).code_id]
     assert stage.in_knock() == {second.appointment_id}
     assert stage.run(stage.office.pass_for(stage.row(first))) is None
+
+
+@pytest.mark.parametrize("fault", [None, "lost"])
+def test_ok__whose_tour_was_replaced_is_mailed_so(make: Make, fault: str | None) -> None:
+    """Somebody else may have typed the address: who loses the tour hears of it, in the same transaction."""
+    stage = make(mail=MAIL)
+    if fault:
+        stage.fault("request", fault, count=1)
+    first, other = stage.book("one", 0), stage.book("other", 6, BEN)
+    second = stage.book("two", 3, replace(BEN, first_name="Eve", email=ADA.email, phone="+13105550109"))
+    assert stage.row(first).state is BookingState.SUPERSEDED
+    mails = [(job.kind, job.subject) for job in stage.store.due_jobs(NOON_MS, 10) if job.kind is JobKind.MAIL_CANCELLED]
+    assert mails == [(JobKind.MAIL_CANCELLED, first.booking_id)]
+    assert {stage.row(one).state for one in (other, second)} == {BookingState.CONFIRMED}
+
+
+def test_ok__nobody_is_mailed_of_a_replaced_tour_without_an_address(make: Make) -> None:
+    """No address, no mail; and without a mail server nothing is queued at all."""
+    stage = make(mail=MAIL)
+    stage.book("one", 0, replace(ADA, email=""))
+    stage.book("two", 3)
+    assert JobKind.MAIL_CANCELLED not in {job.kind for job in stage.store.due_jobs(NOON_MS, 10)}
 
 
 def test_ok__two_people_have_their_own(stage: Stage) -> None:
