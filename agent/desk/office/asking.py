@@ -3,7 +3,8 @@
 Rule 1: the intent is on disk before the request leaves; a request that may have arrived is never repeated by itself.
 Rule 2: one submission is one request, in however many processes it is handled at once; what else it is sent with gets nothing of it.
 Rule 3: a time that Knock no longer offers is not asked for.
-Rule 4: for one person Knock is asked one thing at a time; who waited for that looks at the free times anew.
+Rule 4: an address is counted when Knock is really asked for a booking, once per submission; and all its tries, so that there is an end.
+Rule 5: for one person Knock is asked one thing at a time; who waited for that looks at the free times anew.
 """
 
 from __future__ import annotations
@@ -25,15 +26,19 @@ from agent.desk.office.times import ShownTimes
 from agent.desk.office.values import BookingForm, NotDoneError, Problem, Trouble
 from agent.desk.records import Booking
 from agent.desk.store import BusyError, StateError, Turn
+from agent.desk.store.turns import BOOKINGS, Limit, LimitError
 from agent.errors import StoreError
 from agent.settings.desk import CommunitySettings
 
 BOOKING_ID_BYTES = 8
 _MS_A_MINUTE = 60_000
+_HOUR_MS = 3_600_000
 FIRST_LOOK_S = 0.05
 LONGEST_LOOK_S = 0.5
 WRITE_TRIES = 3
 WRITE_AGAIN_S = 0.5
+TRIES = 10
+"""So many tries of one address go with each booking that it may make: enough for whoever presses on while Knock is away."""
 GIVE_UP_FACTOR = 2
 """A request that was begun so many times its longest time ago has no asker any more."""
 
@@ -55,18 +60,20 @@ class Asking:
             return found
         return Trouble(found.words, is_link=not isinstance(found, Refused) and found.is_link)
 
-    async def book(self, community: CommunitySettings, form: BookingForm) -> Booking:
+    async def book(self, community: CommunitySettings, form: BookingForm, client: str | None) -> Booking:
         """See `Office.book`."""
         _check_units(community, form.unit_names)
         known = await self._known(form)
         if known is not None:
             return known
+        await self._count_try(client)
         wished = self._wished(community, form)
 
         async def begin() -> tuple[Booking, bool]:
             if await self._is_free(community, wished.window):
                 now_ms = self._parts.now_ms()
-                return await in_thread(self._parts.store.begin, replace(wished, created_ms=now_ms, changed_ms=now_ms), self._turn())
+                made = replace(wished, created_ms=now_ms, changed_ms=now_ms)
+                return await in_thread(self._parts.store.begin, made, self._turn(client, form.submission))
             # it may be this very form, sent twice, that took the time meanwhile
             known = await self._known(form)
             return known or replace(wished, state=BookingState.REFUSED, words=NOT_FREE), False
@@ -80,7 +87,7 @@ class Asking:
         self.times.forget(community)
         return await self._write(begun, lambda: self._settling.booked(begun, outcome))
 
-    async def move(self, booking: Booking, start_ms: int, submission: str) -> Booking:
+    async def move(self, booking: Booking, start_ms: int, submission: str, client: str | None) -> Booking:
         """See `Office.move`."""
         community = self._parts.community(booking.community_id)
         if community is None:
@@ -91,6 +98,7 @@ class Asking:
         _check_move(booking, self._parts.now_ms())
         if booking.window.start_ms == start_ms:
             return booking
+        await self._count_try(client)
 
         async def begin() -> tuple[Booking, bool]:
             is_free = await self._is_free(community, window)
@@ -101,7 +109,7 @@ class Asking:
             if not is_free:
                 raise NotDoneError(Problem.SLOT_GONE, "the time is no longer free")
             _check_move(found or booking, self._parts.now_ms())
-            return await in_thread(self._settling.begin_move, booking, window, self._turn())
+            return await in_thread(self._settling.begin_move, booking, window, self._turn(client, submission))
 
         begun, is_ours = await self._when_alone(booking, begin)
         if not is_ours:
@@ -115,8 +123,11 @@ class Asking:
         loop = asyncio.get_running_loop()
         ends_s = loop.time() + self._parts.settings.knock.total_timeout_s
         while True:
-            with contextlib.suppress(BusyError):
-                return await begin()
+            try:
+                with contextlib.suppress(BusyError):
+                    return await begin()
+            except LimitError:
+                raise NotDoneError(Problem.TOO_MANY, "there were too many bookings from one address") from None
             pause_s, is_asked = FIRST_LOOK_S, True
             while is_asked:
                 if loop.time() >= ends_s:
@@ -125,9 +136,22 @@ class Asking:
                 pause_s = min(2 * pause_s, LONGEST_LOOK_S)
                 is_asked = await in_thread(self._parts.store.is_asked_for_another, booking, self._turn().since_ms)
 
-    def _turn(self) -> Turn:
-        """A turn to ask Knock, which only those stand before who may still be asking."""
-        return Turn(self._parts.now_ms() - round(1000 * GIVE_UP_FACTOR * self._parts.settings.knock.total_timeout_s))
+    def _turn(self, client: str | None = None, submission: str = "") -> Turn:
+        """A turn to ask Knock, which only those stand before who may still be asking; counted for the client's address."""
+        now_ms, secrets, most = self._parts.now_ms(), self._parts.secrets, self._parts.settings.limits.bookings
+        since_ms = now_ms - round(1000 * GIVE_UP_FACTOR * self._parts.settings.knock.total_timeout_s)
+        if client is None or most == 0:
+            return Turn(since_ms)
+        return Turn(since_ms, Limit(secrets.who(BOOKINGS, client), secrets.who("submission", submission), most, now_ms, _HOUR_MS))
+
+    async def _count_try(self, client: str | None) -> None:
+        """Count what makes the desk ask Knock for anything; raises `NotDoneError` TOO_MANY."""
+        most = TRIES * self._parts.settings.limits.bookings
+        if client is None or most == 0:
+            return
+        who = self._parts.secrets.who("tries", client)
+        if await in_thread(self._parts.store.hit, "tries", who, self._parts.now_ms(), _HOUR_MS) > most:
+            raise NotDoneError(Problem.TOO_MANY, "there were too many tries from one address")
 
     async def _known(self, form: BookingForm) -> Booking | None:
         """What became of this submission; None when it was never asked, or surely not booked."""

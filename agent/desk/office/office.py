@@ -57,31 +57,33 @@ class Office:
         """The starts that Knock offers, for a page to show: what it said within the last two seconds, or why they cannot be had."""
         return await self._asking.times.shown(community)
 
-    async def book(self, community: CommunitySettings, form: BookingForm) -> Booking:
+    async def book(self, community: CommunitySettings, form: BookingForm, *, client: str | None = None) -> Booking:
         """Book a tour once per submission; the booking's state says what became of it.
 
         CONFIRMED has a pass. PENDING and UNKNOWN wait. REFUSED: the time is gone, or Knock said no; a form that Knock itself refused
         needs a new submission. UNSENT: surely not booked, the same form may be sent again. A second call with a submission that is
         being asked for waits and returns what became of it, which may still be ASKING after the request's longest time.
 
-        Raises:
-            NotDoneError: UNREACHED, when Knock could not even be asked for its free times, BUSY, when it has been asked for another
-                booking of the person for too long, FORM_USED, when the submission has booked something else, or BAD_UNIT; nothing is
-                written.
-        """
-        return await self._whatever_happens(self._asking.book(community, form))
+        `client` is the address that is counted; None is not.
 
-    async def move(self, booking_id: str, start_ms: int, submission: str) -> Booking:
+        Raises:
+            NotDoneError: TOO_MANY from the address; UNREACHED, when Knock could not even be asked for its free times; BUSY, when it has
+                been asked for another booking of the person for too long; FORM_USED, when the submission has booked something else;
+                BAD_UNIT. Nothing is written.
+        """
+        return await self._whatever_happens(self._asking.book(community, form, client))
+
+    async def move(self, booking_id: str, start_ms: int, submission: str, *, client: str | None = None) -> Booking:
         """Move a confirmed tour to another start; until Knock confirmed it, the old time and code stay.
 
-        `submission` is the form's own token.
+        `submission` is the form's own token, `client` the address that is counted, with bookings.
         The returned booking has the new window (CONFIRMED), or a `move_state` (UNKNOWN, PENDING). The same window changes nothing.
 
         Raises:
-            NotDoneError: SLOT_GONE, UNREACHED, BUSY, NO_BOOKING, NOT_LIVE, OVER, NOT_CONFIRMED or MOVE_OPEN; the old tour stands.
+            NotDoneError: TOO_MANY, SLOT_GONE, UNREACHED, BUSY, NO_BOOKING, NOT_LIVE, OVER, NOT_CONFIRMED or MOVE_OPEN; the old tour stands.
         """
         booking = await self._there(booking_id)
-        return await self._whatever_happens(self._asking.move(booking, start_ms, submission))
+        return await self._whatever_happens(self._asking.move(booking, start_ms, submission, client))
 
     async def cancel(self, booking_id: str) -> Booking:
         """Cancel a tour: its code is dead at once, Knock is told by the queue. A second cancel is the same.
@@ -205,10 +207,11 @@ class Office:
     async def allow(self, kind: str, address: str, *, times: int = 1) -> bool:
         """Whether `address` may do one more thing of this kind within the hour; it is counted.
 
-        `kind` is a key of `[limits]`: bookings, wrong_links or wrong_logins; `times` so many as it says are allowed.
+        `kind` is a key of `[limits]`: wrong_links or wrong_logins; `times` so many as it says are allowed. Bookings are counted as they
+        are made.
         """
         limits = self.settings.limits
-        most = {"bookings": limits.bookings, "wrong_links": limits.wrong_links, "wrong_logins": limits.wrong_logins}[kind]
+        most = {"wrong_links": limits.wrong_links, "wrong_logins": limits.wrong_logins}[kind]
         if most == 0:
             return True
         return await in_thread(self.store.hit, kind, self.secrets.who(kind, address), self.parts.now_ms(), _HOUR_MS) <= most * times

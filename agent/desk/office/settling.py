@@ -53,6 +53,7 @@ class Settling:
         Raises:
             NotDoneError: NOT_LIVE, or MOVE_OPEN for another move.
             BusyError: Knock is being asked for another booking of the same person.
+            LimitError: there were too many of the turn's address.
         """
 
         def change(found: Booking) -> Booking:

@@ -88,6 +88,8 @@ class Problem(enum.StrEnum):
     """Knock has not confirmed it, so there is nothing to move; it can be cancelled or booked anew."""
     MOVE_OPEN = "move_open"
     """A move is under way, or its outcome is not known yet."""
+    TOO_MANY = "too_many"
+    """Too many bookings and moves within the hour from one address, or far too many tries."""
     FORM_USED = "form_used"
     """The form's token has booked for another person, time or units: it needs a new one, and nothing is told of that booking."""
     BUSY = "busy"

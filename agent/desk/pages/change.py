@@ -59,16 +59,16 @@ class ChangePages:
         self._check(call, form, _move_purpose(tour, submission))
         if start_ms is None:
             return await self._times(tour, _NO_TIME, BAD_REQUEST)
-        if not await self._frame.office.allow("bookings", call.client):
-            return self._confirm(tour, start_ms, submission, _TOO_MANY, TOO_MANY)
         try:
-            await self._frame.office.move(tour.booking.booking_id, start_ms, submission)
+            await self._frame.office.move(tour.booking.booking_id, start_ms, submission, client=call.client)
         except NotDoneError as error:
             return await self._not_moved(tour, start_ms, submission, error.problem)
         return see_other(tour.visitor.link(tour.path))
 
     async def _not_moved(self, tour: Tour, start_ms: int, submission: str, problem: Problem) -> Answer:
         words = wording.not_done_words(problem)
+        if problem is Problem.TOO_MANY:
+            return self._confirm(tour, start_ms, submission, _TOO_MANY, TOO_MANY)
         if problem in {Problem.UNREACHED, Problem.BUSY}:
             return self._confirm(tour, start_ms, submission, words, UNAVAILABLE)
         if problem is Problem.SLOT_GONE:

@@ -85,6 +85,7 @@ _CHANGE = _Trouble("", 200, is_time=True)
 _TAKEN = _Trouble(_GONE, CONFLICT, is_time=True)
 _TROUBLES = {
     Problem.UNREACHED: _Trouble(_UNREACHED, UNAVAILABLE),
+    Problem.TOO_MANY: _Trouble(_TOO_MANY, TOO_MANY),
     Problem.BUSY: _Trouble(wording.not_done_words(Problem.BUSY), UNAVAILABLE),
     Problem.FORM_USED: _Trouble(_USED, CONFLICT),
 }
@@ -128,9 +129,7 @@ class RegisterPages:
             return await self._form(visitor, community, typed, _Trouble(words, CONFLICT, is_time=True), problems=problems)
         if problems or person is None:
             return await self._form(visitor, community, typed, problems=problems)
-        if not await self._frame.office.allow("bookings", call.client):
-            return await self._form(visitor, community, typed, _Trouble(_TOO_MANY, TOO_MANY))
-        return await self._book(visitor, community, typed, person, start_ms)
+        return await self._book(call, community, typed, person, start_ms)
 
     def _check(self, community: CommunitySettings, typed: Typed) -> tuple[dict[str, tuple[str, Mapping[str, object]]], Person | None]:
         """What is wrong by field, as a sentence and its values; and the person, when nothing of theirs is."""
@@ -142,7 +141,8 @@ class RegisterPages:
             problems["unit"] = (wording.UNITS_WRONG, {})
         return problems, found if isinstance(found, Person) else None
 
-    async def _book(self, visitor: Visitor, community: CommunitySettings, typed: Typed, person: Person, start_ms: int) -> Answer:
+    async def _book(self, call: Call, community: CommunitySettings, typed: Typed, person: Person, start_ms: int) -> Answer:
+        visitor = self._frame.visitor(call)
         form = BookingForm(
             submission=typed.submission,
             window=Window(start_ms, start_ms + community.tour_min * _MINUTE_MS),
@@ -153,7 +153,7 @@ class RegisterPages:
             unit_names=typed.units,
         )
         try:
-            booking = await self._frame.office.book(community, form)
+            booking = await self._frame.office.book(community, form, client=call.client)
         except NotDoneError as error:
             trouble = _TROUBLES.get(error.problem, _TAKEN)
             return await self._form(visitor, community, typed.anew() if trouble in _NEED_A_NEW_TOKEN else typed, trouble)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agent.desk.store.topic import Topic, as_list, from_list
 from agent.errors import StoreError
-from agent.sqlite import Row
+from agent.sqlite import Row, Transaction
 
 _ID_CHARACTERS = 12
 _SLOTS = 12
@@ -92,17 +92,22 @@ class Access(Topic):
 
         The window slides in twelfths and never forgets too early. `who` is a keyed hash, made by the caller.
         """
-        slot = max(window_ms // _SLOTS, 1)
-        since_ms = now_ms - window_ms - slot
         with self._file.writing() as db:
-            db.run("DELETE FROM hit WHERE kind = :kind AND slot_ms <= :since_ms", kind=kind, since_ms=since_ms)
-            db.run(_HIT, kind=kind, slot_ms=now_ms // slot * slot, who=who)
-            return db.number(_HITS, kind=kind, who=who, since_ms=since_ms)
+            return hit(db, kind, who, now_ms, window_ms)
 
     def forgive(self, kind: str, who: str) -> None:
         """Forget what was counted of `kind` by `who`."""
         with self._file.writing() as db:
             db.run("DELETE FROM hit WHERE kind = :kind AND who = :who", kind=kind, who=who)
+
+
+def hit(db: Transaction, kind: str, who: str, now_ms: int, window_ms: int) -> int:
+    """Count one more inside the caller's transaction; see `Access.hit`."""
+    slot = max(window_ms // _SLOTS, 1)
+    since_ms = now_ms - window_ms - slot
+    db.run("DELETE FROM hit WHERE kind = :kind AND slot_ms <= :since_ms", kind=kind, since_ms=since_ms)
+    db.run(_HIT, kind=kind, slot_ms=now_ms // slot * slot, who=who)
+    return db.number(_HITS, kind=kind, who=who, since_ms=since_ms)
 
 
 def _vendor(row: Row) -> Vendor:

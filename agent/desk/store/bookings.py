@@ -45,6 +45,7 @@ class Bookings(Topic):
 
         Raises:
             BusyError: Knock is being asked for another booking of the same person, as `turn` has it.
+            LimitError: there were too many of the turn's address.
         """
         with self._file.writing() as db:
             row = db.row(_OF_SUBMISSION, submission=booking.submission)
@@ -102,6 +103,7 @@ class Bookings(Topic):
             StateError: the booking is gone, or in no state of `expected`; or the appointment is dead and comes with the same code.
             PinTakenError: a PIN is in use at one of the doors.
             BusyError: Knock is being asked for another booking of the same person, as `turn` has it.
+            LimitError: there were too many of the turn's address.
         """
         with self._file.writing() as db:
             before = found(db, booking_id)

@@ -2,7 +2,8 @@
 
 Rule 1: for one person Knock is asked one thing at a time, whichever process asks: it cancels what it booked earlier for the same person, so
         of two requests under way nobody could tell which appointment is left (Knock Appointment Creation API).
-Rule 2: a turn is taken in the transaction that writes ASKING, or nothing is written.
+Rule 2: a turn is taken in the transaction that writes ASKING, or nothing is written, nor counted.
+Rule 3: a submission counts once for its address, however often it is sent.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 
 from agent.core.booking import Person
 from agent.desk.records import Booking
+from agent.desk.store.access import hit
 from agent.desk.store.booking_rows import from_row
 from agent.errors import StoreError
 from agent.sqlite import Transaction
@@ -18,9 +20,27 @@ from agent.sqlite import Transaction
 _ASKED = """SELECT * FROM booking WHERE (state = 'asking' OR move_state = 'asking') AND changed_ms >= :since_ms
     AND state IN ('asking', 'confirmed') AND community_id = :community_id AND booking_id <> :booking_id"""
 
+BOOKINGS = "bookings"
+_ONCE = "submissions"
+
 
 class BusyError(StoreError):
     """Knock is being asked for another booking of the same person: wait for what becomes of it; nothing was written."""
+
+
+class LimitError(StoreError):
+    """There were too many submissions of one address; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most so many submissions of one address within a window that ends now. `who` and `submission` are keyed hashes."""
+
+    who: str
+    submission: str
+    most: int
+    now_ms: int
+    window_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +48,17 @@ class Turn:
     """A wish to ask Knock. Whoever asked for the same person before `since_ms` has died, and is not waited for."""
 
     since_ms: int = 0
+    limit: Limit | None = None
 
     def take(self, db: Transaction, booking: Booking) -> None:
-        """Take the turn inside the caller's transaction; raises `BusyError`."""
+        """Take the turn inside the caller's transaction; raises `BusyError`, `LimitError`."""
         if is_asked(db, booking, self.since_ms):
             raise BusyError("Knock is being asked for another booking of the same person")
+        limit = self.limit
+        if limit is None or hit(db, _ONCE, limit.submission, limit.now_ms, limit.window_ms) > 1:
+            return
+        if hit(db, BOOKINGS, limit.who, limit.now_ms, limit.window_ms) > limit.most:
+            raise LimitError("there were too many bookings from one address")
 
 
 def is_asked(db: Transaction, booking: Booking, since_ms: int) -> bool:

@@ -566,13 +566,13 @@ def test_fail__when_every_pin_is_taken_nothing_is_half_written(make: Make) -> No
 
 def test_ok__limits_are_per_address_and_hour(make: Make) -> None:
     """So many within the hour, for each address; 0 switches it off; the address itself is nowhere in the file."""
-    stage = make(limits={"bookings": 2, "wrong_links": 0})
-    said = [stage.run(stage.office.allow("bookings", "203.0.113.77")) for _ in range(3)]
+    stage = make(limits={"wrong_logins": 2, "wrong_links": 0})
+    said = [stage.run(stage.office.allow("wrong_logins", "203.0.113.77")) for _ in range(3)]
     assert said == [True, True, False]
-    assert stage.run(stage.office.allow("bookings", "203.0.113.78"))
+    assert stage.run(stage.office.allow("wrong_logins", "203.0.113.78"))
     assert all(stage.run(stage.office.allow("wrong_links", "203.0.113.77")) for _ in range(30))
     stage.now_ms += 2 * 3_600_000
-    assert stage.run(stage.office.allow("bookings", "203.0.113.77"))
+    assert stage.run(stage.office.allow("wrong_logins", "203.0.113.77"))
     stage.store.close()
     assert not any(b"203.0.113" in path.read_bytes() for path in stage.path.parent.glob("desk.db*"))
 

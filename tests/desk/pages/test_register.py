@@ -355,6 +355,20 @@ def test_refused__too_many_bookings_of_one_address(make: Make) -> None:
     assert site.send(page.form("Book the tour")).heading == "Your tour is booked"
 
 
+def test_ok__an_outage_of_knock_locks_nobody_out(make: Make) -> None:
+    """Mistakes, and presses while Knock is away, are not counted: the same form books once it is back."""
+    site = make(limits={"bookings": 1})
+    form = site.form()
+    for _ in range(3):
+        site.send(site.form(email="ada@"), 400)
+    site.fault("*", "refuse")
+    for _ in range(3):
+        site.send(form, 503)
+    site.mend()
+    assert site.send(form).heading == site.send(form).heading == "Your tour is booked"
+    assert len(site.received()) == 1
+
+
 def forge(form: Form, how: str) -> Form:
     """A form as it was not made by the page."""
     if how == "no guard":
