@@ -74,6 +74,12 @@ class Trouble:
     is_refused: bool = False
 
 
+def check_title(title: str) -> None:
+    """Raise `TourError` for a source title that a door would not take."""
+    if len(title) > MAX_TITLE or not title.isprintable():
+        raise TourError(f"the source title must be a text of at most {MAX_TITLE} visible characters")
+
+
 def read_page(content: Mapping[str, Any], community_id: str) -> Page:
     """The page in a JSON object; raises `PageError` for what is none."""
     entries, orders, cursor = content.get("entries"), content.get("orders", []), content.get("cursor")
@@ -153,8 +159,9 @@ def _title(item: dict[str, Any]) -> str | None:
     title = item.get("source_title")
     if title is None or title == "":
         return None
-    if not isinstance(title, str) or len(title) > MAX_TITLE or not title.isprintable():
-        raise TourError(f"the source_title must be a text of at most {MAX_TITLE} visible characters")
+    if not isinstance(title, str):
+        raise TourError("the source_title must be a text")
+    check_title(title)
     return title
 
 

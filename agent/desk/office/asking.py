@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from agent.core.booking import BookingRequest, BookingState, FreeTimes
+from agent.core.news import check_title
 from agent.core.replay import Refused
 from agent.core.tour import MAX_UNITS, TourError, Window
 from agent.desk.office.parts import Parts, in_thread
@@ -62,7 +63,7 @@ class Asking:
 
     async def book(self, community: CommunitySettings, form: BookingForm, client: str | None) -> Booking:
         """See `Office.book`."""
-        _check_units(community, form.unit_names)
+        _check_form(community, form)
         known = await self._known(form)
         if known is not None:
             return known
@@ -236,7 +237,12 @@ def _window(community: CommunitySettings, start_ms: int) -> Window:
         raise NotDoneError(Problem.SLOT_GONE, f"no tour begins then: {error}") from None
 
 
-def _check_units(community: CommunitySettings, unit_names: tuple[str, ...]) -> None:
+def _check_form(community: CommunitySettings, form: BookingForm) -> None:
+    unit_names = form.unit_names
+    try:
+        check_title(form.source_title)
+    except TourError as error:
+        raise NotDoneError(Problem.BAD_TITLE, str(error)) from None
     if len(unit_names) > MAX_UNITS or len(set(unit_names)) != len(unit_names) or not set(unit_names) <= set(community.units):
         raise NotDoneError(Problem.BAD_UNIT, f"at most {MAX_UNITS} units can be wished for, each once, among those that the community has")
 

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from agent.core.booking import BookingState
+from agent.core.news import check_title
 from agent.core.tour import Standing, TourError
 from agent.desk.office.parts import Parts
 from agent.desk.office.passes import Tour
@@ -135,6 +136,10 @@ def _is_same_code(known: Appointment, tour: Tour) -> bool:
 
 
 def _tour(community: CommunitySettings, appointment_id: str, body: Ingested) -> Tour:
+    try:
+        check_title(body.source_title or "")
+    except TourError as error:
+        raise RefusedError(_UNPROCESSABLE, str(error)) from None
     units = _units(community, body.unit_names)
     names = [door.name for door in community.door]
     if body.doors is not None and (not body.doors or not set(body.doors) <= set(names)):

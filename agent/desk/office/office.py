@@ -69,7 +69,7 @@ class Office:
         Raises:
             NotDoneError: TOO_MANY from the address; UNREACHED, when Knock could not even be asked for its free times; BUSY, when it has
                 been asked for another booking of the person for too long; FORM_USED, when the submission has booked something else;
-                BAD_UNIT. Nothing is written.
+                BAD_UNIT, BAD_TITLE. Nothing is written.
         """
         return await self._whatever_happens(self._asking.book(community, form, client))
 

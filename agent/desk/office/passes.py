@@ -11,6 +11,7 @@ import secrets as chance
 from dataclasses import dataclass
 
 from agent.core import codes
+from agent.core.news import check_title
 from agent.core.tour import CODE_ID_BYTES, RosterEntry, Standing, TourCode, Window
 from agent.desk.office.values import Pass
 from agent.desk.records import Appointment
@@ -45,7 +46,8 @@ class Passes:
         self._key_id = key_id
 
     def new(self, tour: Tour) -> Appointment:
-        """The appointment with a code that never was; raises `TourError` for facts that do not fit a code."""
+        """The appointment with a code that never was; raises `TourError` for facts that do not fit a code, or that no door takes."""
+        check_title(tour.source_title or "")
         made = Appointment(
             appointment_id=tour.appointment_id,
             booking_id=tour.booking_id,

@@ -98,6 +98,8 @@ class Problem(enum.StrEnum):
     """There is nothing to settle by hand."""
     BAD_UNIT = "bad_unit"
     """A unit that the community does not have, one named twice, or too many."""
+    BAD_TITLE = "bad_title"
+    """A source title that no door takes: too long, or not to be seen."""
     BAD_ID = "bad_id"
     """An id that was typed by hand cannot be one of Knock's, or belongs to another booking."""
 

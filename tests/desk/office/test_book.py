@@ -244,6 +244,18 @@ def test_refused__units_that_the_community_has_not(stage: Stage, units: tuple[st
     assert stage.received("available-times") == []
 
 
+@pytest.mark.parametrize("title", ["a\nb", "x" * 201, "\ud800"])
+def test_refused__a_source_title_that_no_door_takes(stage: Stage, title: str) -> None:
+    """It is refused before anything is asked; and were it in the store, Knock's answer would make no code of it."""
+    with pytest.raises(NotDoneError) as error:
+        stage.book(source_title=title)
+    assert error.value.problem is Problem.BAD_TITLE
+    assert stage.received("available-times") == []
+    begun, _ = stage.store.begin(stage.office._asking._wished(stage.community, form(source_title="a\nb")))
+    assert stage.office.settling.booked(begun, Booked("12", "CONFIRMED", "5")).state is BookingState.PENDING
+    assert stage.live() == {}
+
+
 @pytest.mark.parametrize("start_ms", [NOON_MS - 30 * MINUTE_MS, slot(0) + 1, 2**60 - 30 * MINUTE_MS])
 def test_refused__a_start_that_knock_does_not_offer(stage: Stage, start_ms: int) -> None:
     """The past, a time between two starts, and one beyond the calendar are refused, and Knock is not asked to book."""

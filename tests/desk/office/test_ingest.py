@@ -243,3 +243,14 @@ def test_ok__knock_may_name_an_appointment_that_a_vendor_put_already(stage: Stag
     settled = stage.run(stage.office.settle_by_hand(booking.booking_id, entry["id"], entry["prospectId"], "sam"))
     assert settled.state is BookingState.CONFIRMED
     assert list(stage.live()) == [stage.held(settled).appointment.code_id]
+
+
+@pytest.mark.parametrize("title", ["a\nb", "x" * 201])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_refused__a_source_title_that_no_door_takes(stage: Stage, title: str, is_known: bool) -> None:
+    """Neither a new appointment nor a change of one brings in what a door would skip."""
+    if is_known:
+        put(stage)
+    assert refused(stage, source_title=title).status == 422
+    found = stage.store.appointment("12")
+    assert found is None or found.source_title == "A Vendor"
