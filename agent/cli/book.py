@@ -23,6 +23,7 @@ from agent import config
 from agent.cli.options import desk_config_option, json_option, print_json
 from agent.core.booking import BookingState, FreeTimes, Person
 from agent.core.clock import for_people, from_iso
+from agent.core.news import check_title
 from agent.core.tour import TourError, Window
 from agent.errors import AgentError, ConfigError
 from agent.settings.desk import CommunitySettings, DeskSettings
@@ -107,13 +108,14 @@ def book(
         person=_person(typed, community.country),
         sms_consent=None,
         language="en",
-        source_title=source_title or community.source_title,
+        source_title=_title(source_title) or community.source_title,
         unit_names=units,
     )
 
-    async def work(office: Office) -> tuple[Booking, Pass | None, str]:
+    async def work(office: Office) -> tuple[Booking, Pass | None, str | None]:
         booking = await office.book(community, form)
-        return booking, await office.pass_for(booking), office.manage_link(booking)
+        is_kept = await office.booking(booking.booking_id) is not None
+        return booking, await office.pass_for(booking), office.manage_link(booking) if is_kept else None
 
     booking, held, link = _at_the_office(settings, work)
     _show(booking, held, link, ZoneInfo(community.time_zone), as_json=as_json)
@@ -174,6 +176,15 @@ def _window(community: CommunitySettings, start: str) -> Window:
         raise click.BadParameter(str(error), param_hint="'--start'") from None
 
 
+def _title(typed: str | None) -> str:
+    title = (typed or "").strip()
+    try:
+        check_title(title)
+    except TourError as error:
+        raise click.BadParameter(str(error), param_hint="'--source-title'") from None
+    return title
+
+
 def _person(typed: dict[str, str], country: str) -> Person:
     from agent.desk import people
 
@@ -184,8 +195,11 @@ def _person(typed: dict[str, str], country: str) -> Person:
     return found
 
 
-def _show(booking: Booking, held: Pass | None, link: str, zone: ZoneInfo, *, as_json: bool) -> None:
-    """What became of it; the code, PIN and link are printed because they were asked for."""
+def _show(booking: Booking, held: Pass | None, link: str | None, zone: ZoneInfo, *, as_json: bool) -> None:
+    """What became of it; the code, PIN and link are printed because they were asked for.
+
+    `link` is None when the booking is not kept, so that nothing is to be found under its id: then that is not told, either.
+    """
     if as_json:
         print_json(_as_json(booking, held, link, zone))
     elif held is not None:
@@ -197,13 +211,14 @@ def _show(booking: Booking, held: Pass | None, link: str, zone: ZoneInfo, *, as_
         click.echo(f"Manage link  {link}")
     if held is None:
         sentence = _NOT_CONFIRMED.get(booking.state, f"it is {booking.state}")
-        click.echo(f"tourlatch: {sentence}. {booking.words}".rstrip() + f" (booking {booking.booking_id})", err=True)
+        found_by = "" if link is None else f" (booking {booking.booking_id})"
+        click.echo(f"tourlatch: {sentence}. {booking.words}".rstrip() + found_by, err=True)
         sys.exit(1)
 
 
-def _as_json(booking: Booking, held: Pass | None, link: str, zone: ZoneInfo) -> dict[str, Any]:
+def _as_json(booking: Booking, held: Pass | None, link: str | None, zone: ZoneInfo) -> dict[str, Any]:
     return {
-        "booking_id": booking.booking_id,
+        "booking_id": None if link is None else booking.booking_id,
         "state": booking.state,
         "appointment_id": booking.appointment_id,
         "prospect_id": booking.prospect_id,

@@ -123,7 +123,11 @@ def test_book__a_time_that_is_taken_is_not_booked(call: Call, desk_site: DeskSit
     ben = ("--first-name", "Ben", "--last-name", "Britten", "--email", "ben@example.com", "--phone", "+13105550101")
     status, out, err = call("book", "-c", desk_site.config, "--start", start, *ben)
     assert (status, out) == (1, "")
-    assert "not booked" in err
+    assert err == "tourlatch: it is not booked. The time is no longer free.\n"
+    status, out, err = call("book", "-c", desk_site.config, "--start", start, *ben, "--json")
+    told = json.loads(out)
+    assert (status, told["state"], told["booking_id"], told["manage_link"]) == (1, "refused", None, None)
+    assert "(booking" not in err
     assert len(knows(desk_site, "/received?route=request")) == 1
 
 
@@ -132,6 +136,24 @@ def test_book__a_unit_that_is_none(call: Call, desk_site: DeskSite) -> None:
     status, _, err = call("book", "-c", desk_site.config, "--start", times(call, desk_site)[0], *ADA, "--unit", "999")
     assert (status, "units" in err) == (1, True)
     assert knows(desk_site, "/received?route=request") == []
+
+
+@pytest.mark.parametrize("title", ["Phone\nX-Evil: 1", "\x00", "x" * 201, "a\u202eb"])
+def test_book__a_source_title_that_no_door_takes(call: Call, desk_site: DeskSite, title: str) -> None:
+    """Wrong usage, with a sentence that does not repeat it; nothing is booked."""
+    status, out, err = call("book", "-c", desk_site.config, "--start", times(call, desk_site)[0], *ADA, "--source-title", title)
+    assert (status, out) == (2, "")
+    assert "at most 200 visible characters" in err
+    assert title not in err
+    assert knows(desk_site, "/received?route=request") == []
+
+
+@pytest.mark.parametrize(("title", "told"), [("x" * 200, "x" * 200), (" Phone ", "Phone"), ("  ", "Property Website")])
+def test_book__a_source_title_as_the_pages_take_it(call: Call, desk_site: DeskSite, title: str, told: str) -> None:
+    """Two hundred characters, outer space gone; an empty one is the property's own."""
+    booked(call, desk_site, 0, "--source-title", title)
+    [asked] = knows(desk_site, "/received?route=request")
+    assert asked["body"]["sourceTitle"] == told
 
 
 @pytest.mark.parametrize(
