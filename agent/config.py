@@ -83,12 +83,10 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"the configuration {path} is not TOML: {error}") from error
 
 
-def _sentence(detail: dict[str, Any], keys: list[str]) -> str:
+def _sentence(detail: dict[str, Any], keys: dict[str, list[str]]) -> str:
     place = ".".join(str(part) for part in detail["loc"] if part not in ("gpio", "played", "serial"))
     if detail["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(detail["loc"][-1]), keys, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{place}: there is no such key{hint}"
+        return f"{place}: there is no such key{_hint(str(detail['loc'][-1]), keys)}"
     if detail["type"] == "missing":
         return f"{place}: must be given"
     if detail["type"] in ("union_tag_invalid", "literal_error"):
@@ -100,6 +98,14 @@ def _sentence(detail: dict[str, Any], keys: list[str]) -> str:
     message = str(detail["msg"]).removeprefix("Value error, ")
     shown = "" if isinstance(detail["input"], dict | list) else f" (it is {detail['input']!r})"
     return f"{place or 'the file'}: {message}{shown}"
+
+
+def _hint(key: str, keys: dict[str, list[str]]) -> str:
+    """Where an unknown key belongs, or which one it may have been."""
+    if key in keys:
+        return " here; it belongs " + " or ".join(f"in {table}" if table else "at the top of the file" for table in keys[key])
+    near = difflib.get_close_matches(key, keys, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _flatten(value: object, written: object, place: str) -> list[EffectiveValue]:

@@ -129,15 +129,26 @@ def json_schema(model: type[Part]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **model.model_json_schema()}
 
 
-def known_keys(model: type[Part]) -> list[str]:
-    """Every key there is in `model`, in any of its tables."""
-    found: set[str] = set()
-    pending: list[Any] = [model.model_json_schema()]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, dict):
-            found |= set(value.get("properties", ()))
-            pending += value.values()
-        elif isinstance(value, list):
-            pending += value
-    return sorted(found)
+def known_keys(model: type[Part]) -> dict[str, list[str]]:
+    """Every key there is in `model`, and the tables that have it as TOML writes them: `[rules]`, `[[door]]`; empty for the top."""
+    schema = model.model_json_schema()
+    known: dict[str, list[str]] = {}
+
+    def walk(table: dict[str, Any], place: str, brackets: str) -> None:
+        for key, value in table.get("properties", {}).items():
+            tables = known.setdefault(key, [])
+            written = brackets.replace("*", place)
+            tables += [written] if written not in tables else []
+            for name in _referred(value):
+                walk(schema["$defs"][name], f"{place}.{key}".lstrip("."), "[[*]]" if value.get("type") == "array" else "[*]")
+
+    walk(schema, "", "")
+    return known
+
+
+def _referred(value: object) -> list[str]:
+    """The names of the tables that a value may be."""
+    if isinstance(value, dict):
+        own = [str(value["$ref"]).rsplit("/", 1)[-1]] if "$ref" in value else []
+        return own + [name for part in value.values() for name in _referred(part)]
+    return [name for part in value for name in _referred(part)] if isinstance(value, list) else []

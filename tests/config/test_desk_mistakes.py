@@ -73,6 +73,9 @@ def test_ok__the_good_configuration_is_good() -> None:
     [
         ("community.0.slugg", "x", "community.0.slugg: there is no such key; did you mean slug?"),
         ("listen.trusted_proxy", [], "listen.trusted_proxy: there is no such key; did you mean trusted_proxies?"),
+        ("time_zone", "Europe/Paris", "time_zone: there is no such key here; it belongs in [[community]]"),
+        ("community.0.directions", "x", "community.0.directions: there is no such key here; it belongs in [[community.door]]"),
+        ("mail.public_url", "x", "mail.public_url: there is no such key here; it belongs at the top of the file"),
         ("public_url", None, "public_url: must be given"),
         ("mail.sender", None, "mail.sender: must be given"),
         ("community.1.address", None, "community.1.address: must be given"),
