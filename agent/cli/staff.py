@@ -28,10 +28,7 @@ def add(config_path: Path, name: str, password_file: Path | None) -> None:
     settings = config.load_as(DeskSettings, config_path)
     accounts = _accounts(settings)
     staff_accounts.check_name(name)
-    if password_file is None:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        password = credentials.read_secret(str(password_file.absolute()))
+    password = _asked() if password_file is None else credentials.read_secret(str(password_file.absolute()))
     staff_accounts.add(accounts, name, password)
     _end_sessions(settings, name)
     click.echo(f"{name} may log in.")
@@ -65,6 +62,20 @@ def remove(config_path: Path, name: str) -> None:
     staff_accounts.remove(_accounts(settings), name)
     _end_sessions(settings, name)
     click.echo(f"{name} may log in no more.")
+
+
+def _asked() -> str:
+    """The password, typed twice at a terminal; without one it would show, so it is not asked."""
+    import warnings
+    from getpass import GetPassWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GetPassWarning)
+        try:
+            password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+        except GetPassWarning:
+            raise ConfigError("there is no terminal to ask for the password: give it in a file with --password-file") from None
+    return password
 
 
 def _accounts(settings: DeskSettings) -> Path:

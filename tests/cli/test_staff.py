@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -41,6 +42,16 @@ def test_add__asks_twice_without_showing_it(call: Call, desk_site: DeskSite) -> 
     status, out, err = call("staff", "add", "sam", "-c", desk_site.config, stdin=f"{PASSWORD}\n{PASSWORD}\n")
     assert (status, PASSWORD in out + err) == (0, False)
     assert verify(desk_site.folder / "staff", "sam", PASSWORD)
+
+
+def test_add__without_a_terminal_says_what_to_do(program: Callable[..., subprocess.Popen[str]], desk_site: DeskSite) -> None:
+    """In a script nothing is asked in the open; one sentence, and no account."""
+    started = program("staff", "add", "sam", "-c", desk_site.config, stdin=subprocess.PIPE, start_new_session=True)
+    out, err = started.communicate(f"{PASSWORD}\n{PASSWORD}\n", timeout=30)
+    assert (started.returncode, out) == (1, "")
+    assert err.splitlines()[-1].endswith("there is no terminal to ask for the password: give it in a file with --password-file")
+    assert "Warning" not in err
+    assert not (desk_site.folder / "staff").exists()
 
 
 def test_add__again_is_another_password_and_ends_sessions(call: Call, desk_site: DeskSite) -> None:
