@@ -201,7 +201,7 @@ def test_refused__more_than_one_address_may_have() -> None:
         lines[2][1].close()
         assert await answered(lines[1]) == b"200"
 
-    on(lambda: Site(places=Places(each=3), patience=Patience(), held_s=0.6), play)
+    on(lambda: Site(places=Places(each=3), patience=Patience(head_s=60.0), held_s=0.6), play)
 
 
 def test_ok__who_is_not_counted_may_have_any_number() -> None:
