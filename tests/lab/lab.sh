@@ -1,6 +1,6 @@
 #!/bin/bash
 # The emulated board: Debian 12 under its own systemd, with a GPIO character device made by the kernel's gpio-sim. Root, on Debian.
-# Builds it once into a cache (LAB_CACHE), brings the locked wheels and this checkout along, boots, and runs board.py there.
+# Builds it once into a cache (LAB_CACHE), brings the locked wheels and this checkout along, boots, and runs this folder's steps there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -16,6 +16,6 @@ for list in "$root/.lock/run.txt" "$tree/lgpio.txt"; do
     --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none "${platforms[@]}" -r "$list" -d "$tree/wheels" 2>/dev/null
 done
 git -C "$root" ls-files -z | tar -C "$root" --null -T - -cf - | tar -xf - -C "$tree/src"
-cp "$here/board.py" "$tree/"
-echo 'exec python3 /lab/board.py' > "$tree/lab-command"
-bash "$here/boot.sh" "$cache" "$tree" "${LAB_SECONDS:-900}"
+cp "$here"/*.py "$tree/src/tests/lab/"
+echo 'cd src && exec python3 -m tests.lab' > "$tree/lab-command"
+bash "$here/boot.sh" "$cache" "$tree" "${LAB_SECONDS:-1500}"

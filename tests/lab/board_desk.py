@@ -1,0 +1,222 @@
+"""The desk on the emulated board, beside the agent: set up as systemd/README.md says, with Knock played on loopback.
+
+What the door does is seen on its line, what it says in its journal; the seconds are those of the emulation.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.lab.board import CONFIG, PULSE_S, Lab, sh
+
+GRACE_MIN = 180
+"""So wide that the first free tours have begun as far as the door is concerned."""
+DESK_CONFIG = f"""
+public_url = "http://127.0.0.1:8780"
+[knock]
+base_url = "http://127.0.0.1:8790"
+prospect_key_file = "knock-prospect-key"
+[[community]]
+id = "1001"
+slug = "juniper-flats"
+name = "Juniper Flats"
+time_zone = "America/Los_Angeles"
+address = "12 Juniper Street, Portland, OR 97201"
+grace_before_min = {GRACE_MIN}
+[[community.door]]
+name = "front"
+[[community.door]]
+name = "side"
+"""
+AGENT_CONFIG = CONFIG.replace('"http://127.0.0.1:9"', '"http://127.0.0.1:8790"\nprospect_key_file = "knock-prospect-key"').replace(
+    '[[door]]\nname = "front"',
+    f"""[rules]
+grace_before_min = {GRACE_MIN}
+[desk]
+url = "http://127.0.0.1:8780"
+[[door]]
+name = "front"
+desk_token_file = "door_front.token"
+pin_key_file = "door_front.pin-key\"""",
+)
+# `tourlatch sandbox`, but open day and night, so that the lab can be run at any hour
+KNOCK = """
+import asyncio
+from dataclasses import replace
+from agent.sandbox.server import serve
+from agent.sandbox.settings import JUNIPER_FLATS, SandboxSettings
+asyncio.run(serve(SandboxSettings(communities=(replace(JUNIPER_FLATS, opening="00:00-24:00"),)), lambda _: None))
+"""
+KEYS = {"knock-appointment-key": "syndication-appointment-TEST-KEY", "knock-prospect-key": "syndication-prospect-TEST-KEY"}
+OWN = {
+    "tourlatch": ("dev/gpiochip0", "var/lib/tourlatch/journal.db", "run/credentials/tourlatch.service/door_front.token"),
+    "tourlatch-desk": (
+        "etc/tourlatch/desk/keys/*.key",
+        "var/lib/tourlatch-desk/desk.db",
+        "run/credentials/tourlatch-desk.service/desk-secret",
+    ),
+}
+ROOTS = ("etc/tourlatch/credentials/desk-secret", "etc/tourlatch/doors/front.token", "etc/tourlatch/doors/front.pin-key")
+HEARD_S = 15.0
+"""How soon a door has to know of a cancel here; it is two seconds on a machine that is not fifteen times slower."""
+
+
+def told(what: str) -> int:
+    """How often the agent's journal says something."""
+    return int(sh(f"journalctl -u tourlatch --no-pager -o cat | grep -c '{what}'", is_needed=False))
+
+
+def knock(route: str) -> list[dict[str, Any]]:
+    """The requests that the played Knock accepted, oldest first."""
+    with urllib.request.urlopen(f"http://127.0.0.1:8791/received?route={route}", timeout=30) as answer:
+        found: list[dict[str, Any]] = json.load(answer)
+    return found
+
+
+def shown(property_name: str) -> str:
+    """What systemd says of the desk's unit."""
+    return sh(f"systemctl show tourlatch-desk -P {property_name}")
+
+
+class DeskLab:
+    """The steps with the desk, on a lab whose agent was proved before."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._tours: list[dict[str, Any]] = []
+        self._before, self._killed_s = 0, 0.0
+
+    def start(self) -> None:
+        """Configured by hand as the README says; systemd's start returns when the desk says that it serves."""
+        Path("/etc/tourlatch/desk.toml").write_text(DESK_CONFIG)
+        for name, key in KEYS.items():
+            path = Path("/etc/tourlatch/credentials") / name
+            path.touch(0o600)
+            path.write_text(f"{key}\n")
+        Path("/root/knock.py").write_text(KNOCK)
+        sh("systemd-run -q -u knock /opt/tourlatch/venv/bin/python -I /root/knock.py")
+        began_s = time.monotonic()
+        sh("systemctl start tourlatch-desk")
+        took_s = time.monotonic() - began_s
+        if shown("StatusText") != "Serving http://127.0.0.1:8780":
+            raise RuntimeError(f"the desk says {shown('StatusText')!r}")
+        self.lab.say("the desk: started under its unit, READY by its own word", f"{took_s:.0f} s")
+
+    def join(self) -> None:
+        """The door's token and PIN key by root's shell; the agent restarted with them, and the key of the desk it was given before."""
+        folder = "/etc/tourlatch/doors"
+        sh(f"tourlatch tokens new-door --door front --out {folder}/front.token --pin-key-out {folder}/front.pin-key")
+        Path("/etc/tourlatch/agent.toml").write_text(AGENT_CONFIG)
+        sh("systemctl restart tourlatch")
+        if not self.lab.are_locked():
+            raise RuntimeError("released by the restart")
+        took_s = self.lab.watch.until(lambda: self._feed()["state"] == "fresh", 90, pause_s=1)
+        self.lab.say("a token for the door, the agent restarted: the feed is fresh", f"{took_s:.0f} s")
+
+    def _feed(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(sh("tourlatch status --json"))["doors"]["front"]["feed"]
+        return found
+
+    def book(self) -> None:
+        """Two prospects, the first free times; the door hears of both."""
+        starts = json.loads(sh("tourlatch availability --json"))["starts"]
+        heard, began_s = told("roster door=front"), time.monotonic()
+        for number, start in enumerate(starts[:2]):
+            person = f"--first-name Ada --last-name Lovelace --email ada{number}@example.com --phone '+1 503 555 010{number}'"
+            self._tours.append(json.loads(sh(f"tourlatch book --json --start {start} {person}")))
+        took_s = time.monotonic() - began_s
+        if [tour["state"] for tour in self._tours] != ["confirmed"] * 2:
+            raise RuntimeError(f"not confirmed: {[(tour['state'], tour['words']) for tour in self._tours]}")
+        self.lab.watch.until(lambda: told("roster door=front") >= heard + 2, HEARD_S, pause_s=0.5)
+        self.lab.say("`tourlatch book` in root's shell, of free times", f"2 confirmed, {took_s / 2:.0f} s each")
+
+    def open(self) -> None:
+        """The first prospect's code, and then their PIN at the same reader."""
+        for name in ("code", "pin"):
+            since = len(self.lab.watch.changes)
+            self.lab.show("front", self._tours[0][name])
+            self.lab.say(f"the booking's {name} at front", f"pulse of {self.lab.pulse_s('front', since):.3f} s for {PULSE_S} s")
+
+    def crash(self) -> None:
+        """SIGKILL: systemd starts the desk anew."""
+        self._before, self._killed_s, pid = told("feed_back"), time.monotonic(), shown("MainPID")
+        sh("systemctl kill -s KILL tourlatch-desk")
+        self.lab.watch.until(lambda: shown("SubState") == "running" and shown("MainPID") != pid, 180, pause_s=0.5)
+        if shown("NRestarts") != "1":
+            raise RuntimeError(f"restarted {shown('NRestarts')} times")
+        self.lab.say("the desk, SIGKILL: serving again", f"{time.monotonic() - self._killed_s:.0f} s")
+
+    def heal(self) -> None:
+        """The door hears the new desk without anybody's help; how soon depends on how long it had asked in vain, a minute at most."""
+        self.lab.watch.until(lambda: told("feed_back") > self._before, 120, pause_s=0.5)
+        self.lab.say("the door: hears the desk again by itself", f"{time.monotonic() - self._killed_s:.0f} s after the kill")
+
+    def cancel(self) -> None:
+        """Cancelled in root's shell: the door hears it from the running desk, and refuses code and PIN; Knock is told."""
+        heard, tour = told("roster door=front"), self._tours[0]
+        sh(f"tourlatch cancel {tour['appointment_id']}")
+        took_s = self.lab.watch.until(lambda: told("roster door=front") > heard, HEARD_S, pause_s=0.2)
+        self._refuse(tour["code"], "cancelled")
+        self._refuse(tour["pin"], "wrong_pin")
+        self.lab.say("`tourlatch cancel`, then the code and the PIN: refused", f"heard within {took_s:.1f} s")
+        feed = self._feed()
+        if feed["state"] != "fresh" or feed["trouble"]:
+            raise RuntimeError(f"the feed: {feed}")
+        self.lab.say("`tourlatch status`: the feed", f"{feed['state']}, {feed['applied']} entries")
+        self.lab.watch.until(lambda: len(knock("cancel")) == 1, 60, pause_s=1)
+
+    def _refuse(self, text: str, reason: str) -> None:
+        """Shown at front, it is refused for this reason and moves no line."""
+        since, words = len(self.lab.watch.changes), f"refused door=front .*reason={reason}"
+        before = told(words)
+        self.lab.show("front", text)
+        self.lab.watch.until(lambda: told(words) > before, 30, pause_s=0.2)
+        if self.lab.watch.changes[since:]:
+            raise RuntimeError(f"refused as {reason}, and a line moved: {self.lab.watch.changes[since:]}")
+
+    def keep_apart(self) -> None:
+        """Neither program's user can open what is the other's, or root's; each can open its own."""
+        own = {user: [str(next(Path("/").glob(path))) for path in paths] for user, paths in OWN.items()}
+        paths = [path for owned in own.values() for path in owned] + [str(next(Path("/").glob(path))) for path in ROOTS]
+        opened = {
+            (user, path): sh(f"runuser -u {user} -- sh -c 'exec 3<{path} && echo yes'", is_needed=False) for user in own for path in paths
+        }
+        wrong = [f"{user} {path}" for (user, path), is_open in opened.items() if (is_open == "yes") != (path in own[user])]
+        devices = sorted(path.name for path in Path(f"/proc/{shown('MainPID')}/root/dev").glob("gpiochip*"))
+        if wrong or devices:
+            raise RuntimeError(f"can be opened, or not, against what is promised: {wrong}; the desk sees {devices}")
+        count = sum(len(owned) for owned in own.values())
+        self.lab.say("stores, keys, secrets, pins: others' opened, own opened", f"0 of {len(opened) - count}, {count} of {count}")
+        exposure = re.findall(r"level for tourlatch-desk.service: ([0-9.]+)", sh("systemd-analyze security tourlatch-desk --no-pager"))
+        self.lab.say("security score of the desk's running unit", exposure[0])
+
+    def stop(self) -> None:
+        """The desk stopped in an orderly way; the second prospect's code opens all the same, and so does the PIN."""
+        self.lab.say("the desk's memory and threads", f"{int(shown('MemoryCurrent')) / 2**20:.0f} MB, {shown('TasksCurrent')}")
+        began_s = time.monotonic()
+        sh("systemctl stop tourlatch-desk")
+        took_s = time.monotonic() - began_s
+        if shown("Result") != "success" or shown("SubState") != "dead":
+            raise RuntimeError(f"the desk ended as {shown('Result')}, {shown('SubState')}")
+        for name in ("code", "pin"):
+            since = len(self.lab.watch.changes)
+            self.lab.show("front", self._tours[1][name])
+            self.lab.pulse_s("front", since)
+        self.lab.say("the desk stopped: another booking's code and PIN open", f"after {took_s:.1f} s")
+
+    def count(self) -> None:
+        """Knock has what was booked, who came, and what was cancelled: each once."""
+        expected = sorted(str(tour["appointment_id"]) for tour in self._tours)
+
+        def came() -> list[str]:
+            return sorted(str(one["body"]["appointmentId"]) for one in knock("visit"))
+
+        self.lab.watch.until(lambda: len(came()) >= len(expected), 60, pause_s=1)
+        if came() != expected or len(knock("request")) != len(expected):
+            raise RuntimeError(f"booked {expected}, requests {len(knock('request'))}, visits {came()}")
+        self.lab.say("at Knock: booked, visited, cancelled", f"{len(expected)}, {len(expected)}, {len(knock('cancel'))}")
