@@ -18,10 +18,8 @@ def demo(stay: bool) -> None:
 
     No device, no root, no network: everything happens in a folder of its own, on loopback.
     """
-    began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tourlatch-demo-") as folder:
         is_same = asyncio.run(_play(Path(folder), stay=stay))
-    click.echo(f"Told in {time.monotonic() - began_s:.0f} s.")
     sys.exit(0 if is_same else 1)
 
 
@@ -30,25 +28,29 @@ async def _play(folder: Path, *, stay: bool) -> bool:
     from agent.demo.stage import Stage
     from agent.demo.story import LINK, Story
 
+    began_s = time.monotonic()
     stage = Stage(folder, has_desk=True)
     await stage.open()
     try:
         is_same = await Story(stage, click.echo).tell()
+        click.echo(f"Told in {time.monotonic() - began_s:.0f} s.")
         if stay:
+            ended = _interruption()
             click.echo(f"Still running. Book a tour at {stage.desk.url}{LINK}")
             click.echo(f"The staff page: {stage.desk.url}/staff, name {STAFF_NAME}, password {stage.desk.staff_password}")
             click.echo(f"Knock's stand-in: {stage.sandbox.url}, its other side: {stage.sandbox.admin_url}")
             click.echo(f"Try: tourlatch status -c {stage.config_path}; Ctrl-C ends it.")
-            await _interrupted()
+            await ended.wait()
         return is_same
     finally:
         await stage.close()
 
 
-async def _interrupted() -> None:
+def _interruption() -> asyncio.Event:
+    """Set by Ctrl-C, and by a polite end of the process."""
     import signal
 
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    await ended.wait()
+    return ended

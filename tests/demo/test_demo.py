@@ -24,6 +24,22 @@ def test_the_demo_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert set(Path(tempfile.gettempdir()).glob("tourlatch-demo-*")) <= before
 
 
+def test_the_demo_that_stays_has_told_before_it_waits(tmp_path: Path) -> None:
+    """How long the telling took is said at its end, not when somebody ends the waiting."""
+    command = [sys.executable, "-u", "-m", "agent.cli", "demo", "--stay"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path) as playing:
+        assert playing.stdout is not None
+        told = []
+        for line in playing.stdout:
+            told.append(line)
+            if "Ctrl-C ends it" in line:
+                playing.terminate()
+    assert playing.returncode == 0, told
+    assert [number for number, line in enumerate(told) if line.startswith("Told in ")] == [
+        number - 1 for number, line in enumerate(told) if line.startswith("Still running.")
+    ]
+
+
 def test_the_demo_fails_when_knock_has_something_else(tmp_path: Path) -> None:
     """When an answer is lost and a visit arrives twice, the comparison says that they differ."""
     said: list[str] = []
