@@ -40,6 +40,12 @@ class Booking:
     moving_to: Window | None = None
     move_state: BookingState | None = None
     """Of a move under way: ASKING, UNKNOWN or PENDING; None when there is none."""
+    moving_appointment_id: str | None = None
+    """Knock's appointment for a move that it has not confirmed; it may stand there beside `appointment_id`."""
+    asked_turn: int = 0
+    """The number of the request that the tour stands by: of two bookings of one person Knock has the one with the higher number."""
+    moving_turn: int = 0
+    """The number of the request of the last move."""
     words: str = ""
     left_ms: int | None = None
     """When the prospect said that they have left."""

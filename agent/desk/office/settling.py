@@ -193,8 +193,9 @@ class Settling:
             kept_id = appointment_id if fits("appointment", appointment_id) else None
             return self._settle(booking, expected, _kept_waiting(f"{NO_FIT}: {error}.", kept_id))
         confirmed = self._with_pin(booking, made, expected, words)
-        with contextlib.suppress(StoreError):
-            self._replace_waiting(confirmed)
+        if confirmed.state is BookingState.CONFIRMED:
+            with contextlib.suppress(StoreError):
+                self._replace_waiting(confirmed)
         self._parts.wake()
         return confirmed
 
@@ -209,6 +210,7 @@ class Settling:
                 window=made.window,
                 appointment_id=made.appointment_id,
                 prospect_id=made.prospect_id,
+                asked_turn=found.asked_turn if found.move_state is None else found.moving_turn,
                 moving_to=None,
                 move_state=None,
                 words=words,
@@ -273,9 +275,9 @@ class Settling:
             return found
 
     def _replace_waiting(self, confirmed: Booking) -> None:
-        """Other bookings of the same person that wait or are unknown: one prospect has one upcoming tour in Knock, and this is it."""
+        """Bookings of the same person, asked for earlier, that wait or are unknown: of one prospect's tours Knock has the last."""
         for other in self._store.bookings(confirmed.community_id, states=WAITING, start_from_ms=self._parts.now_ms()):
-            if is_same(other.person, confirmed.person):
+            if other.asked_turn < confirmed.asked_turn and is_same(other.person, confirmed.person):
                 with contextlib.suppress(StateError):
                     told = self._parts.mail(JobKind.MAIL_CANCELLED, other)
                     self._settle(other, WAITING, lambda found: replace(found, state=BookingState.SUPERSEDED, words=REPLACED), told)

@@ -53,6 +53,9 @@ def write(db: Transaction, booking: Booking, *, is_new: bool) -> None:
         "moving_start_ms": moving.start_ms if moving else None,
         "moving_end_ms": moving.end_ms if moving else None,
         "move_state": booking.move_state.value if booking.move_state else None,
+        "moving_appointment_id": booking.moving_appointment_id,
+        "asked_turn": booking.asked_turn,
+        "moving_turn": booking.moving_turn,
         "words": booking.words,
         "left_ms": booking.left_ms,
     }
@@ -82,6 +85,9 @@ def from_row(row: Row) -> Booking:
         prospect_id=row["prospect_id"],
         moving_to=None if row["moving_start_ms"] is None else Window(row["moving_start_ms"], row["moving_end_ms"]),
         move_state=BookingState(row["move_state"]) if row["move_state"] else None,
+        moving_appointment_id=row["moving_appointment_id"],
+        asked_turn=row["asked_turn"],
+        moving_turn=row["moving_turn"],
         words=row["words"],
         left_ms=row["left_ms"],
     )

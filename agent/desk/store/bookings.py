@@ -29,7 +29,10 @@ _UNSETTLED = """SELECT * FROM booking WHERE community_id = :community_id
 _STALE = """SELECT * FROM booking WHERE (state = 'asking' OR move_state = 'asking') AND changed_ms < :before_ms
     ORDER BY changed_ms"""
 _OTHERS = """SELECT * FROM booking WHERE community_id = :community_id AND prospect_id = :prospect_id AND booking_id <> :but
-    AND state = 'confirmed' AND start_ms > :now_ms ORDER BY start_ms, booking_id"""
+    AND state = 'confirmed' AND start_ms > :now_ms AND asked_turn < :turn AND (move_state IS NULL OR moving_turn < :turn)
+    ORDER BY start_ms, booking_id"""
+_LATER = """SELECT * FROM booking WHERE community_id = :community_id AND prospect_id = :prospect_id AND booking_id <> :of
+    AND state = 'confirmed' AND asked_turn > :turn LIMIT 1"""
 _FOREVER_MS = 2**62
 _ANY_TURN = Turn()
 
@@ -55,7 +58,7 @@ class Bookings(Topic):
             if there:
                 booking = replace(booking, booking_id=there.booking_id, created_ms=there.created_ms)
             booking = replace(booking, state=BookingState.ASKING)
-            turn.take(db, booking)
+            booking = replace(booking, asked_turn=turn.take(db, booking))
             write(db, booking, is_new=there is None)
         return booking, True
 
@@ -96,6 +99,8 @@ class Bookings(Topic):
         off. `appointment` is Knock's for the tour, with the PIN's hash per door in `pins`; see `put_appointment`. An earlier
         appointment of the booking dies here, and so does its present one when the booking is no longer CONFIRMED. A confirmation
         with an appointment supersedes the prospect's other upcoming tours, unless `supersedes` is False (Knock cancels them itself).
+        The order in which Knock was asked decides: it supersedes what was asked for earlier; when a later one is confirmed already, the
+        booking itself ends SUPERSEDED, without a code.
         `superseded_job` is to be done about each booking that ends so and has an email address. `turn` is wanted by a change after which
         Knock is asked.
 
@@ -111,7 +116,10 @@ class Bookings(Topic):
                 raise StateError(f"the booking is {before.state if before else 'deleted'}: somebody else settled it meanwhile")
             after = replace(change(before), booking_id=booking_id, submission=before.submission, changed_ms=now_ms)
             if turn is not None:
-                turn.take(db, after)
+                after = replace(after, moving_turn=turn.take(db, after))
+            if appointment is not None and supersedes and _is_replaced(db, after, appointment, now_ms):
+                after, appointment = replace(after, state=BookingState.SUPERSEDED), None
+                jobs = _about([after], superseded_job)
             write(db, after, is_new=False)
             is_confirmed = after.state is BookingState.CONFIRMED
             _end_earlier(db, after, kept=after.appointment_id if is_confirmed else None)
@@ -119,7 +127,7 @@ class Bookings(Topic):
                 roster.put(db, appointment, pins, now_ms, pins_end_ms)
                 if is_confirmed and supersedes:
                     ended = _supersede(db, appointment.community_id, appointment.prospect_id, after, now_ms)
-                    jobs = [*jobs, *((superseded_job, one.booking_id) for one in ended if superseded_job and one.person.email)]
+                    jobs = [*jobs, *_about(ended, superseded_job)]
             for kind, subject in jobs:
                 queue.add(db, kind, subject, now_ms)
         return after
@@ -169,11 +177,25 @@ def _end_earlier(db: Transaction, booking: Booking, *, kept: str | None) -> None
             roster.end(db, appointment, standing)
 
 
+def _about(ended: Sequence[Booking], kind: JobKind | None) -> list[tuple[JobKind, str]]:
+    """A job about each of those that have an email address."""
+    return [(kind, one.booking_id) for one in ended if kind is not None and one.person.email]
+
+
+def _is_replaced(db: Transaction, booking: Booking, appointment: Appointment, now_ms: int) -> bool:
+    """Whether Knock was asked for another tour of the prospect after this upcoming one, and confirmed that first."""
+    if booking.state is not BookingState.CONFIRMED or booking.window.start_ms <= now_ms:
+        return False
+    of = {"community_id": appointment.community_id, "prospect_id": appointment.prospect_id, "of": booking.booking_id}
+    return db.row(_LATER, **of, turn=booking.asked_turn) is not None
+
+
 def _supersede(db: Transaction, community_id: str, prospect_id: str, kept: Booking | None, now_ms: int) -> list[Booking]:
     """End the other upcoming tours of the prospect: bookings here, and appointments that a vendor told of."""
-    kept_booking, kept_appointment = (kept.booking_id, kept.appointment_id) if kept else ("", None)
+    kept_booking, kept_appointment, turn = (kept.booking_id, kept.appointment_id, kept.asked_turn) if kept else ("", None, _FOREVER_MS)
     ended = []
-    for row in db.rows(_OTHERS, community_id=community_id, prospect_id=prospect_id, but=kept_booking, now_ms=now_ms):
+    others = {"community_id": community_id, "prospect_id": prospect_id, "but": kept_booking, "turn": turn}
+    for row in db.rows(_OTHERS, **others, now_ms=now_ms):
         other = replace(from_row(row), state=BookingState.SUPERSEDED, changed_ms=now_ms)
         write(db, other, is_new=False)
         _end_earlier(db, other, kept=None)

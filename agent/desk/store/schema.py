@@ -31,8 +31,10 @@ _TABLES_1 = (
         created_ms INTEGER NOT NULL, changed_ms INTEGER NOT NULL, appointment_id TEXT, prospect_id TEXT,
         moving_start_ms INTEGER, moving_end_ms INTEGER,
         move_state TEXT CHECK (move_state IN ('asking', 'unknown', 'pending')),
+        moving_appointment_id TEXT, asked_turn INTEGER NOT NULL, moving_turn INTEGER NOT NULL,
         words TEXT NOT NULL, left_ms INTEGER
     ) STRICT""",
+    "INSERT INTO counter (name, value) VALUES ('turn', 0)",
     "CREATE INDEX booking_by_start ON booking (community_id, start_ms)",
     "CREATE INDEX booking_by_end ON booking (end_ms)",
     "CREATE INDEX booking_by_prospect ON booking (community_id, prospect_id) WHERE prospect_id IS NOT NULL",

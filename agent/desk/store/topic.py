@@ -44,8 +44,13 @@ def raise_counter(db: Transaction, name: str, value: int) -> None:
 
 def next_seq(db: Transaction) -> int:
     """The number of one more change. Who has it holds the file until the commit, so nobody sees a number before the one below it."""
-    db.run("UPDATE counter SET value = value + 1 WHERE name = :name", name=SEQ)
-    return counter(db, SEQ)
+    return count_up(db, SEQ)
+
+
+def count_up(db: Transaction, name: str) -> int:
+    """The next number of a counter; nobody else gets it."""
+    db.run("UPDATE counter SET value = value + 1 WHERE name = :name", name=name)
+    return counter(db, name)
 
 
 def as_list(values: Iterable[str]) -> str:

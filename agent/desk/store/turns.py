@@ -4,6 +4,7 @@ Rule 1: for one person Knock is asked one thing at a time, whichever process ask
         of two requests under way nobody could tell which appointment is left (Knock Appointment Creation API).
 Rule 2: a turn is taken in the transaction that writes ASKING, or nothing is written, nor counted.
 Rule 3: a submission counts once for its address, however often it is sent.
+Rule 4: turns are numbered, so that what is answered late is still known to have been asked earlier.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from agent.core.booking import Person
 from agent.desk.records import Booking
 from agent.desk.store.access import hit
 from agent.desk.store.booking_rows import from_row
+from agent.desk.store.topic import count_up
 from agent.errors import StoreError
 from agent.sqlite import Transaction
 
@@ -50,15 +52,15 @@ class Turn:
     since_ms: int = 0
     limit: Limit | None = None
 
-    def take(self, db: Transaction, booking: Booking) -> None:
-        """Take the turn inside the caller's transaction; raises `BusyError`, `LimitError`."""
+    def take(self, db: Transaction, booking: Booking) -> int:
+        """Take the turn inside the caller's transaction; returns its number. Raises `BusyError`, `LimitError`."""
         if is_asked(db, booking, self.since_ms):
             raise BusyError("Knock is being asked for another booking of the same person")
         limit = self.limit
-        if limit is None or hit(db, _ONCE, limit.submission, limit.now_ms, limit.window_ms) > 1:
-            return
-        if hit(db, BOOKINGS, limit.who, limit.now_ms, limit.window_ms) > limit.most:
+        is_new = limit is not None and hit(db, _ONCE, limit.submission, limit.now_ms, limit.window_ms) == 1
+        if limit is not None and is_new and hit(db, BOOKINGS, limit.who, limit.now_ms, limit.window_ms) > limit.most:
             raise LimitError("there were too many bookings from one address")
+        return count_up(db, "turn")
 
 
 def is_asked(db: Transaction, booking: Booking, since_ms: int) -> bool:

@@ -61,13 +61,15 @@ def test_ok__a_booking_comes_back_as_it_was_written(tmp_path: Path) -> None:
         prospect_id="p1",
         moving_to=window(5),
         move_state=BookingState.UNKNOWN,
+        moving_appointment_id="a2",
+        moving_turn=7,
         words="Knock did not answer.",
         left_ms=T0_MS + 5,
     )
     bare = booking(2, sms_consent=None, unit_names=(), source_title="")
     with opened(tmp_path / "desk.db") as store:
-        assert store.begin(whole) == (whole, True)
-        assert store.begin(bare) == (bare, True)
+        assert store.begin(whole) == (whole := replace(whole, asked_turn=1), True)
+        assert store.begin(bare) == (bare := replace(bare, asked_turn=2), True)
         assert store.booking(whole.booking_id) == store.by_submission("submission-1") == whole
         assert store.booking(bare.booking_id) == bare
         assert store.booking("0" * 16) is store.by_submission("another") is None
@@ -78,7 +80,7 @@ def test_ok__a_submission_is_begun_once(tmp_path: Path) -> None:
     with opened(tmp_path / "desk.db") as store:
         store.begin(booking(1))
         again = booking(2, submission="submission-1", window=window(9))
-        assert store.begin(again) == (booking(1), False)
+        assert store.begin(again) == (booking(1, asked_turn=1), False)
         confirm(store, 1, begin=False)
         there, is_ours = store.begin(again)
         assert (there.booking_id, there.state, is_ours) == (booking(1).booking_id, BookingState.CONFIRMED, False)
@@ -105,7 +107,7 @@ def test_ok__an_unsent_booking_is_taken_over_with_the_new_values(tmp_path: Path)
         new = booking(2, submission="submission-1", window=window(4), changed_ms=T0_MS + 9, created_ms=T0_MS + 9)
         taken, is_ours = store.begin(new)
         assert is_ours
-        assert taken == replace(new, booking_id=booking(1).booking_id, created_ms=T0_MS)
+        assert taken == replace(new, booking_id=booking(1).booking_id, created_ms=T0_MS, asked_turn=2)
         assert store.by_submission("submission-1") == taken
         assert store.begin(new) == (taken, False)
 
@@ -250,6 +252,22 @@ def test_ok__a_confirmation_supersedes_the_prospects_other_upcoming_tours(tmp_pa
         assert states(store, 1, 2, 3, 4, 7) == [REPLACED, LIVE, LIVE, REPLACED, LIVE]
         ingested = [store.appointment(f"a{number}") for number in (5, 6)]
         assert [one.standing for one in ingested if one] == [Standing.SUPERSEDED, Standing.CONFIRMED]
+
+
+def test_refused__a_tour_whose_later_one_was_confirmed_first(tmp_path: Path) -> None:
+    """Its confirmation comes late: it ends superseded with what it had, nothing is put, and the later one stays."""
+    path = new_store(tmp_path)
+    with opened(path) as store:
+        for number in (1, 2):
+            store.begin(booking(number, window=window(2)))
+        confirm(store, 2, prospect_id="p", begin=False)
+        late = confirm(store, 1, prospect_id="p", begin=False)
+        assert late == store.booking(late.booking_id)
+        assert late.state is BookingState.SUPERSEDED
+        assert store.appointment("a1") is None
+        assert states(store, 2) == [LIVE]
+        confirm(store, 3, prospect_id="p", window=window(3))
+        assert states(store, 2, 3) == [REPLACED, LIVE]
 
 
 def test_ok__a_confirmation_may_leave_the_others_alone(tmp_path: Path) -> None:

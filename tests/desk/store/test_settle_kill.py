@@ -25,7 +25,7 @@ Transaction.run = run_or_die
 # a move, which supersedes the old appointment and the prospect's other tour
 settled = store.settle(
     booking(1).booking_id, expected={BookingState.CONFIRMED}, now_ms=T0_MS,
-    change=lambda found: replace(found, appointment_id="a9"),
+    change=lambda found: replace(found, appointment_id="a9", asked_turn=3),
     appointment=appointment(1, appointment_id="a9", code_id="9" * 12, prospect_id="p"), pins=pins(9),
     jobs=[(JobKind.MAIL_MOVED, booking(1).booking_id), (JobKind.CANCEL, "a1")],
 )
