@@ -27,6 +27,7 @@ from agent.knock import Knock
 from agent.listener import ASGIApp
 from agent.mail import Mailer
 from agent.settings.desk import CommunitySettings, DeskSettings
+from agent.web import Refusal
 from agent.web import build as build_web
 
 
@@ -83,14 +84,17 @@ def build(settings: DeskSettings, stack: ExitStack, version: str) -> Parts:
     api = Api(office, now_ms=now_ms)
     renderer = Renderer(languages, Assets())
     public = PublicPages(settings, office, renderer, now_ms=now_ms)
-    guard = Guard(settings, public.refuse)
     routes = {**api.routes()}
+    refuse: Refusal = public.refuse
     if settings.staff is not None:
         from agent.desk.pages.staff import StaffPages
 
-        routes |= StaffPages(settings, office, renderer, now_ms=now_ms).routes()
+        staff = StaffPages(settings, office, renderer, now_ms=now_ms)
+        routes |= staff.routes()
+        refuse = staff.refusal(public.refuse)
     # a property's page takes any first part of a path, so what has a fixed one stands before it
     routes |= public.routes()
+    guard = Guard(settings, refuse)
     app = build_web(with_head(routes), guard.refuse, guard.around)
     return Parts(office.store, office.parts.knock, office, queue, api, app)
 

@@ -21,7 +21,7 @@ from agent.desk.pages.staff_views import StaffViews
 from agent.desk.pages.visitor import start_of
 from agent.errors import ConfigError, RefusedError
 from agent.settings.desk import DeskSettings, StaffSettings
-from agent.web import Answer, Call, Handler, see_other
+from agent.web import Answer, Call, Handler, Refusal, see_other
 
 _FORBIDDEN, _UNAVAILABLE = 403, 503
 _MOST_ID = 40
@@ -51,6 +51,17 @@ class StaffPages:
             "/staff/at/{slug}/letters/retry": {"POST": self._frame.for_place(self._retry_job)},
             "/staff/at/{slug}/doors/{door}/retry": {"POST": self._frame.for_place(self._retry_visits)},
         }
+
+    def refusal(self, public: Refusal) -> Refusal:
+        """What makes the page for a refused request: the staff's own under their paths, `public` elsewhere."""
+
+        def refuse(call: Call, status: int, words: str, is_unrouted: bool) -> Answer:
+            path = call.target.partition("?")[0]
+            if path == START or path.startswith(f"{START}/"):
+                return self._frame.refused(self._frame.visitor(call), None, status)
+            return public(call, status, words, is_unrouted)
+
+        return refuse
 
     async def _show_login(self, call: Call) -> Answer:
         visitor = self._frame.visitor(call)

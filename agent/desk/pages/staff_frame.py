@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.desk.office import NotDoneError, Office
-from agent.desk.pages import staff_words, wording
+from agent.desk.pages import staff_words
 from agent.desk.pages.language import Dates
 from agent.desk.pages.rendering import Renderer
 from agent.desk.pages.staff_session import Member, Sessions
@@ -149,6 +149,6 @@ class StaffFrame:
 
     def refused(self, visitor: Visitor, member: Member | None, status: int) -> Answer:
         """The page for a refused request."""
-        title, sentence = wording.refusal_words(status)
+        title, sentence = staff_words.refusal(status)
         say = visitor.language.say
         return self.bare("message.html", visitor, member, status=status, title=say(title), sentence=say(sentence))

@@ -10,11 +10,18 @@ from collections.abc import Callable
 from agent.core.booking import BookingState
 from agent.desk.office import Problem
 from agent.desk.pages.staff_day import Seen
-from agent.desk.pages.wording import N_
+from agent.desk.pages.wording import N_, refusal_words
 from agent.desk.records import JobKind
 
 WRONG_LOGIN = N_("Name or password is wrong.")
 ACCOUNTS_TROUBLE = N_("Nobody can log in now: the file of accounts cannot be used. The desk's log says why.")
+
+_REFUSALS = {
+    429: N_("There were too many wrong log-ins. Please wait an hour."),
+    500: N_("Please try again. What went wrong stands in the desk's log."),
+    503: N_("Nothing was changed. Please try again in a minute. The desk's log says why."),
+}
+"""Where a prospect would be told to call the office."""
 
 _NOT = "not-"
 _DONE = {
@@ -89,6 +96,12 @@ _AGO = (
     (60_000, N_("%(count)s min ago")),
     (1000, N_("%(count)s s ago")),
 )
+
+
+def refusal(status: int) -> tuple[str, str]:
+    """Title and sentence of a refused request, in English."""
+    title, sentence = refusal_words(status)
+    return title, _REFUSALS.get(status, sentence)
 
 
 def code_of(problem: Problem) -> str:

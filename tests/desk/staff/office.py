@@ -132,8 +132,9 @@ class StaffSite(Site):
         key_id = signature.key_id(signature.public_key(_SEED)).hex()
         office = Office(self.settings, self.store, knock, Secrets(SECRET), _SEED, key_id, now_ms=self._clock())
         pages = PublicPages(self.settings, office, _RENDERER, now_ms=self._clock())
-        guard = Guard(self.settings, pages.refuse)
-        routes = {**StaffPages(self.settings, office, _RENDERER, now_ms=self._clock()).routes(), **pages.routes()}
+        staff = StaffPages(self.settings, office, _RENDERER, now_ms=self._clock())
+        guard = Guard(self.settings, staff.refusal(pages.refuse))
+        routes = {**staff.routes(), **pages.routes()}
         listener = Listener(build(with_head(routes), guard.refuse, guard.around), "127.0.0.1", 0)
         await listener.start()
 

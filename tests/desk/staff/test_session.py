@@ -134,6 +134,8 @@ def test_refused__too_many_tries_from_an_address(make: Callable[..., StaffSite])
         assert site.login(f"name{number}", "guess").status_code == 403
     answer = site.login()
     assert (answer.status_code, site.cookie) == (429, "")
+    assert "There were too many wrong log-ins. Please wait an hour." in answer.text
+    assert "call the leasing office" not in answer.text
     site.later(1.2)
     assert site.login().status_code == 303
 
@@ -179,6 +181,17 @@ def test_fail__logins_that_take_long_keep_no_page_waiting(site: StaffSite) -> No
 
 async def _few_threads() -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(AT_ONCE + 1))
+
+
+def test_fail__a_refusal_before_the_page_is_in_the_staffs_words(site: StaffSite) -> None:
+    """A store that is away, and a path that is nobody's: no member of staff is told to call the office."""
+    assert site.get("/staff/nothing", 404).links() == {"Back to the start": "/staff"}
+    assert site.get("/staffing", 404).links() == {"Back to the start": "/"}
+    site.cookie = "a" * 43
+    site.store.close()
+    page = site.get("/staff", 503)
+    assert "The desk's log says why." in page.main.text
+    assert page.links() == {"Back to the start": "/staff"}
 
 
 def test_refused__accounts_that_cannot_be_used_let_nobody_in(site: StaffSite) -> None:
