@@ -224,7 +224,8 @@ def test_ok__the_senders_queries_are_steps_into_an_index(conn: sqlite3.Connectio
         for statement in statements
         for step in conn.execute(f"EXPLAIN QUERY PLAN {statement}", [None] * statement.count("?")).fetchall()
     }
-    assert plans == {
+    # SQLite 3.46 takes the same index where 3.40 does, and says so in other words
+    assert plans - {"SEARCH outbox USING COVERING INDEX sqlite_autoindex_outbox_1 (visit_id=?)"} == {
         "SEARCH o USING INDEX outbox_next_due (state=? AND next_try_ms<?)",
         "SEARCH o USING INDEX outbox_next_due (state=? AND next_try_ms>?)",
         "SEARCH outbox USING COVERING INDEX outbox_next_due (state=?)",

@@ -44,12 +44,21 @@ def refused(client: httpx.Client, route: tuple[str, str], content: bytes, status
 
 NOT_JSON = [
     b"", b" ", b"not json", b"\xff\xfe", b"\xef\xbb\xbf{}", b"null", b"[]", b'"text"', b"1", b"true", b"{", b'{"a":}', b"{'a': 1}", b"{}{}",
-    b"[" * 60_000, b'{"a":' * 10_000, b'{"a":' * 5000 + b"1" + b"}" * 5000, b"[" * 30_000 + b"]" * 30_000, b"<xml/>",
+    b"[" * 60_000, b'{"a":' * 10_000, b"[" * 30_000 + b"]" * 30_000, b"<xml/>",
     b'{"version": "1", "clock": {"a": NaN}}', b'{"version": "1", "clock": {"a": Infinity}}', b'{"version": "1", "clock": {"a": 1e999}}',
     b'{"version": "1", "outbox": {"a": ' + b"9" * 5000 + b"}}",
     b'{"version": "\\ud800"}', b'{"\\udfff": 1}', b'{"version": "\xed\xa0\x80"}',
     b'{"version": "1", "version": "2"}', b'{"clock": {"a": 1, "a": 1}}', b'{"community_id": "1001", "community_id": "1002"}',
 ]  # fmt: skip
+
+
+def test_refused__an_object_nested_deeper_than_anybody_needs(client: httpx.Client, route: tuple[str, str]) -> None:
+    """Python 3.13 reads what 3.11 calls too deep; either way it is refused with a sentence."""
+    content = b'{"a":' * 5000 + b"1" + b"}" * 5000
+    with client:
+        answer = client.request(*route, content=content, headers=JSON)
+    assert answer.status_code in (400, 422)
+    assert "error" in answer.json()
 
 
 @pytest.mark.parametrize("content", NOT_JSON, ids=range(len(NOT_JSON)))
