@@ -54,7 +54,7 @@ bench: $(RUN) ## From scan to relay, and the desk under load, each beside a floo
 	@$(BIN)/python tests/bench/scan.py
 	@$(BIN)/python tests/bench/desk.py
 
-lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about five minutes)
+lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about ten minutes)
 	@bash tests/lab/lab.sh
 
 lock: ## Renew .lock/ (needs uv)
