@@ -2,7 +2,8 @@
 
 Landing pages a second, beside a floor in the same run, turn by turn: a bare Starlette application on Uvicorn that says hello. Then idle
 doors that wait for news, while tours are cancelled one after the other: by a request to this desk, and by another process on its store,
-which the desk has to notice. The load comes from processes of its own.
+which the desk has to notice. Then both at once: pages as fast as they come, waiting doors, and cancels. The load comes from processes of
+its own. Exit 1 when one desk does not hold what it promises, all of it at the same time.
 """
 
 from __future__ import annotations
@@ -37,12 +38,18 @@ from agent.sandbox.threaded import ThreadedSandbox
 
 DOORS = int(os.environ.get("DOORS", "1000"))
 CANCELS = 20
-"""Of each kind."""
+"""Of each kind, at rest and under load."""
 CONNECTIONS = 8
 ROUNDS = 3
 ROUND_S = 3.0
 QUIET_S = 10.0
 PATIENCE_S = 60.0
+PAGES_A_SECOND = 200
+"""One process promises so many landing pages a second..."""
+WAITING_DOORS = 1000
+"""...beside so many doors that wait..."""
+HEARD_S = 2.0
+"""...each of which has heard of a cancel after so long."""
 FILES = 8192
 PAGE = "/juniper-flats"
 HOST = "127.0.0.1"
@@ -62,11 +69,11 @@ def main() -> None:
     elif part == "canceller":
         canceller(Path(arguments[0]))
     else:
-        bench()
+        sys.exit(0 if bench() else 1)
 
 
-def bench() -> None:
-    """All of it in one temporary folder."""
+def bench() -> bool:
+    """All of it in one temporary folder; whether the desk holds what it promises."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, most), most))
     with tempfile.TemporaryDirectory(prefix="tourlatch-bench-") as name, ExitStack() as stack:
@@ -83,7 +90,7 @@ def bench() -> None:
         stack.callback(lambda: asyncio.run(desk.stop()))
         port, process = int(desk.url.rsplit(":", 1)[1]), desk_pid(desk)
         pages(port, stack)
-        idle_doors(folder / "desk" / "desk.db", port, process, stack)
+        return idle_doors(folder / "desk" / "desk.db", port, process, stack)
 
 
 def desk_pid(desk: FrontDesk) -> int:
@@ -168,8 +175,8 @@ def floor(port: int) -> None:
 # idle doors
 
 
-def idle_doors(path: Path, port: int, process: int, stack: ExitStack) -> None:
-    """Doors that wait, what they cost, and how soon each hears of its cancel."""
+def idle_doors(path: Path, port: int, process: int, stack: ExitStack) -> bool:
+    """Doors that wait, what they cost, and how soon each hears of its cancel, at rest and under load."""
     empty_mb = rss_mb(process)
     tokens = prepare(path)
     vendor = new_token()
@@ -179,14 +186,56 @@ def idle_doors(path: Path, port: int, process: int, stack: ExitStack) -> None:
     waiting = Waiting(port, tokens, stack)
     waiting.settle()
     held_mb, idle_percent = rss_mb(process), busy_percent(process, QUIET_S)
-    by_request = [waiting.heard_after(number, lambda number=number: cancel(port, vendor, number)) for number in range(CANCELS)]
     with playing("canceller", path, is_told=True) as other:
-        by_other = [waiting.heard_after(number, lambda number=number: tell(other, number)) for number in range(CANCELS, 2 * CANCELS)]
+
+        def heard(first: int) -> tuple[Times, Times]:
+            return (
+                [waiting.heard_after(n, lambda n=n: cancel(port, vendor, n)) for n in range(first, first + CANCELS)],
+                [waiting.heard_after(n, lambda n=n: tell(other, n)) for n in range(first + CANCELS, first + 2 * CANCELS)],
+            )
+
+        by_request, by_other = heard(0)
+        with under_load(port) as rates:
+            loaded_by_request, loaded_by_other = heard(2 * CANCELS)
     write("")
     write(f"{DOORS} waiting doors, {CANCELS} cancels each       median ms   max ms")
     for name, ticks in (("cancel on this desk to the door", by_request), ("cancel by another process", by_other)):
         write(f"{name:38} {statistics.median(ticks):11.1f} {max(ticks):8.1f}")
+    for name, ticks in (("the first, while pages are asked for", loaded_by_request), ("the second, the same", loaded_by_other)):
+        write(f"{name:38} {statistics.median(ticks):11.1f} {max(ticks):8.1f}")
     write(f"the desk's memory: {empty_mb:.0f} MB before, {held_mb:.0f} MB with them; waiting takes {idle_percent:.1f} % of one core")
+    return holds(min(rates), max(loaded_by_request + loaded_by_other) / 1000)
+
+
+@contextlib.contextmanager
+def under_load(port: int) -> Iterator[list[float]]:
+    """Landing pages without a pause until the block ends; the pages a second of each round that passed meanwhile."""
+    rates: list[float] = []
+    is_over = threading.Event()
+
+    def ask() -> None:
+        while not (is_over.is_set() and rates):
+            found = loaded(port, PAGE, ROUND_S)
+            rates.append(found["count"] / found["seconds"])
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(1.0)  # the load's process has started
+    try:
+        yield rates
+    finally:
+        is_over.set()
+        asking.join()
+
+
+def holds(pages_a_second: float, heard_s: float) -> bool:
+    """Say whether the slowest round of pages and the slowest cancel, both at the same time beside the doors, are what was promised."""
+    is_held = pages_a_second >= PAGES_A_SECOND and heard_s <= HEARD_S and DOORS >= WAITING_DOORS
+    write("")
+    write(f"at once: {pages_a_second:.0f} pages a second, {DOORS} waiting doors, the slowest cancel after {heard_s:.2f} s")
+    promise = f"{PAGES_A_SECOND} pages a second and {WAITING_DOORS} waiting doors while cancels arrive within {HEARD_S:.0f} s"
+    write(f"one desk process {'holds' if is_held else 'does not hold'} {promise}")
+    return is_held
 
 
 class Waiting:
@@ -259,7 +308,7 @@ def prepare(path: Path) -> list[str]:
     now_ms = time.time_ns() // 1_000_000
     for number, token in enumerate(tokens):
         store.new_door(DoorAccess(f"t{number}", "1001", f"d{number}", now_ms, None, None, None, ""), token_hash(token))
-    for number in range(min(2 * CANCELS, DOORS)):
+    for number in range(min(4 * CANCELS, DOORS)):
         tour = Appointment(
             appointment_id=f"a{number}",
             booking_id=None,
