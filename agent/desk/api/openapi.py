@@ -96,7 +96,9 @@ def _put() -> dict[str, Any]:
         "summary": "Tell the desk of an appointment, or of its new time",
         "description": (
             "Idempotent: the same body again gives the same code. Another time, other doors or units give a new code, and the old one is "
-            "dead at every door that has heard of it. Send only appointments that Knock calls CONFIRMED."
+            "dead at every door that has heard of it. Send only appointments that Knock calls CONFIRMED, and of one prospect in the order "
+            "in which Knock confirmed them: a new request of a prospect ends the earlier upcoming one in Knock, so the first PUT of an "
+            "appointment kills the codes of the prospect's other upcoming tours in that community."
         ),
         "security": [{"vendor": []}],
         "requestBody": _body("IngestedBody"),

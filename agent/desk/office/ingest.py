@@ -2,7 +2,8 @@
 
 Rule 1: the same body again changes nothing and gives the same code; another time, unit, door or prospect gives another code.
 Rule 2: a dead appointment is not revived, whoever says so (promise P5).
-Rule 3: a vendor sees and changes appointments of its own communities only.
+Rule 3: an appointment that is put for the first time is the last that its prospect asked Knock for, and takes the place of the others.
+Rule 4: a vendor sees and changes appointments of its own communities only.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class Ingest:
         for attempt in range(made.pin_attempt, made.pin_attempt + PIN_ATTEMPTS):
             one = replace(made, pin_attempt=attempt)
             with contextlib.suppress(PinTakenError):
-                return self._store.put_appointment(one, self._parts.passes.pin_hashes(one), self._parts.now_ms(), seen_revision=seen)
+                hashes, now_ms = self._parts.passes.pin_hashes(one), self._parts.now_ms()
+                return self._store.put_told(one, hashes, now_ms, seen_revision=seen, superseded_job=self._parts.superseded_job())
         raise StoreError(f"no PIN is free at the doors of community {tour.community_id}: too many tours are live")
 
     def _waiting(self, tour: Tour) -> Booking | None:

@@ -53,6 +53,10 @@ class Parts:
         """The job of an email, if there is a mail server and an address."""
         return [(kind, booking.booking_id)] if self.settings.mail is not None and booking.person.email else []
 
+    def superseded_job(self) -> JobKind | None:
+        """What is to be done about a booking that another one takes the place of."""
+        return None if self.settings.mail is None else JobKind.MAIL_CANCELLED
+
 
 async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """A call of the store, which blocks, in a thread."""

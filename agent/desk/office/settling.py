@@ -258,7 +258,7 @@ class Settling:
             appointment=appointment,
             pins=None if appointment is None else self._parts.passes.pin_hashes(appointment),
             jobs=jobs or [],
-            superseded_job=None if self._parts.settings.mail is None else JobKind.MAIL_CANCELLED,
+            superseded_job=self._parts.superseded_job(),
             turn=turn,
             now_ms=self._parts.now_ms(),
         )

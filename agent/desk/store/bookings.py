@@ -132,6 +132,33 @@ class Bookings(Topic):
                 queue.add(db, kind, subject, now_ms)
         return after
 
+    def put_told(
+        self,
+        appointment: Appointment,
+        pins: Mapping[str, str],
+        now_ms: int,
+        *,
+        seen_revision: int,
+        superseded_job: JobKind | None = None,
+    ) -> Appointment:
+        """Write what a vendor told of an appointment; see `put_appointment`.
+
+        One that is told of for the first time is the last that Knock was asked for, so it supersedes the prospect's other upcoming
+        tours, with `superseded_job` as for `settle`; to tell it again or otherwise supersedes nothing.
+
+        Raises:
+            StateError, PinTakenError: as for `put_appointment`.
+        """
+        with self._file.writing() as db:
+            roster.check_seen(db, appointment.appointment_id, seen_revision)
+            put = roster.put(db, appointment, pins, now_ms, None)
+            if seen_revision == 0:
+                of = appointment.community_id, appointment.prospect_id
+                ended = _supersede(db, *of, None, now_ms, kept_appointment=appointment.appointment_id)
+                for kind, subject in _about(ended, superseded_job):
+                    queue.add(db, kind, subject, now_ms)
+        return put
+
     def supersede_others(self, community_id: str, prospect_id: str, *, but: str, now_ms: int) -> list[Booking]:
         """End the prospect's other upcoming tours, as Knock does when they book again; `but` is the booking that stays.
 
@@ -190,9 +217,12 @@ def _is_replaced(db: Transaction, booking: Booking, appointment: Appointment, no
     return db.row(_LATER, **of, turn=booking.asked_turn) is not None
 
 
-def _supersede(db: Transaction, community_id: str, prospect_id: str, kept: Booking | None, now_ms: int) -> list[Booking]:
+def _supersede(
+    db: Transaction, community_id: str, prospect_id: str, kept: Booking | None, now_ms: int, *, kept_appointment: str | None = None
+) -> list[Booking]:
     """End the other upcoming tours of the prospect: bookings here, and appointments that a vendor told of."""
-    kept_booking, kept_appointment, turn = (kept.booking_id, kept.appointment_id, kept.asked_turn) if kept else ("", None, _FOREVER_MS)
+    kept_booking, turn = (kept.booking_id, kept.asked_turn) if kept else ("", _FOREVER_MS)
+    kept_appointment = kept.appointment_id if kept else kept_appointment
     ended = []
     others = {"community_id": community_id, "prospect_id": prospect_id, "but": kept_booking, "turn": turn}
     for row in db.rows(_OTHERS, **others, now_ms=now_ms):

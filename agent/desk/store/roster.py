@@ -71,9 +71,7 @@ class Roster(Topic):
         """
         with self._file.writing() as db:
             if seen_revision is not None:
-                there = found(db, appointment.appointment_id)
-                if seen_revision != (there.revision if there else 0):
-                    raise StateError("the appointment was changed by somebody else meanwhile")
+                check_seen(db, appointment.appointment_id, seen_revision)
             return put(db, appointment, pins, now_ms, pins_end_ms)
 
     def end_appointment(self, appointment_id: str, standing: Standing, now_ms: int) -> Appointment | None:  # noqa: ARG002 - as all writers
@@ -133,6 +131,13 @@ def live_of_prospect(db: Transaction, community_id: str, prospect_id: str, now_m
     """The confirmed appointments of a prospect that have not begun."""
     rows = db.rows(_OF_PROSPECT, community_id=community_id, prospect_id=prospect_id, now_ms=now_ms)
     return [_appointment(row) for row in rows]
+
+
+def check_seen(db: Transaction, appointment_id: str, seen_revision: int) -> None:
+    """Raise `StateError` unless an appointment has the revision that the caller decided by, 0 when there was none."""
+    there = found(db, appointment_id)
+    if seen_revision != (there.revision if there else 0):
+        raise StateError("the appointment was changed by somebody else meanwhile")
 
 
 def put(db: Transaction, new: Appointment, pins: Mapping[str, str] | None, now_ms: int, pins_end_ms: int | None) -> Appointment:

@@ -12,8 +12,9 @@ import pytest
 from agent.core.booking import BookingState
 from agent.core.tour import Standing, Window
 from agent.desk.office import Ingested, Pass
+from agent.desk.records import JobKind
 from agent.errors import RefusedError
-from tests.desk.office.stage import BEN, MINUTE_MS, Stage, slot, texts
+from tests.desk.office.stage import BEN, MAIL, MINUTE_MS, Stage, slot, texts
 
 Make = Callable[..., Stage]
 BODY = Ingested("77", "1001", Window(slot(0), slot(0) + 45 * MINUTE_MS), ("101",), "A Vendor", "Ada")
@@ -187,6 +188,47 @@ def test_refused__to_cancel_what_is_not_the_vendors(stage: Stage, appointment_id
         stage.run(stage.office.ingest_cancel(allowed, appointment_id))
     assert error.value.status == 404
     assert len(stage.live()) == 1
+
+
+def test_ok__a_new_appointment_takes_the_place_of_the_prospects_earlier_ones(make: Make) -> None:
+    """As in Knock: what was put or booked here before for the same prospect is dead in the same moment, and is mailed so."""
+    stage = make(mail=MAIL)
+    booking = stage.book(number=8)
+    stage.run(stage.queue().do_due())
+    put(stage, "12", prospect_id=booking.prospect_id)
+    assert stage.row(booking).state is BookingState.SUPERSEDED
+    assert [(job.kind, job.subject) for job in stage.store.due_jobs(stage.now_ms, 9)] == [(JobKind.MAIL_CANCELLED, booking.booking_id)]
+    held = put(stage, "13", prospect_id=booking.prospect_id, window=Window(slot(4), slot(5)))
+    assert [stage.entry(one).standing for one in ("12", booking.appointment_id)] == [Standing.SUPERSEDED] * 2
+    assert list(stage.live()) == [held.appointment.code_id]
+    assert refused(stage, "12", prospect_id=booking.prospect_id).status == 409
+
+
+def test_refused__a_new_appointment_that_takes_no_place(stage: Stage) -> None:
+    """Another prospect's tour stays, and so does one that has begun."""
+    put(stage, "11", prospect_id="78")
+    put(stage, "12")
+    stage.now_ms = slot(0)
+    put(stage, "13", window=Window(slot(4), slot(5)))
+    assert [stage.entry(one).standing for one in ("11", "12", "13")] == [Standing.CONFIRMED] * 3
+
+
+def test_refused__a_change_or_repetition_takes_no_place(stage: Stage) -> None:
+    """Only the first word of an appointment is a new request: later words of an older one end nothing."""
+    put(stage, "12")
+    other = stage.book(person=BEN, number=6)
+    put(stage, "12", prospect_id=other.prospect_id)
+    put(stage, "12", prospect_id=other.prospect_id)
+    put(stage, "12", prospect_id=other.prospect_id, window=Window(slot(4), slot(5)))
+    assert stage.row(other).state is BookingState.CONFIRMED
+    assert len(stage.live()) == 2
+
+
+def test_refused__a_first_word_that_cannot_be_written_ends_nothing(stage: Stage) -> None:
+    """What no code can carry leaves the earlier tour as it is."""
+    put(stage, "12")
+    assert refused(stage, "13", source_title="x" * 201).status == 422
+    assert stage.entry("12").standing is Standing.CONFIRMED
 
 
 def test_ok__it_settles_a_booking_that_waits(stage: Stage) -> None:
