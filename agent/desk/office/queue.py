@@ -98,7 +98,9 @@ class Queue:
         parts, now_ms = self._parts, self._parts.now_ms()
         longest_ms = round(1000 * GIVE_UP_FACTOR * parts.settings.knock.total_timeout_s)
         for booking in await in_thread(parts.store.stale_asking, now_ms - longest_ms):
-            await in_thread(self._settling.give_up_waiting, booking)
+            given_up = await in_thread(self._settling.give_up_waiting, booking)
+            if BookingState.UNKNOWN not in {given_up.state, given_up.move_state}:
+                continue
             _log.warning("booking_unknown", extra={"facts": {"booking": booking.booking_id, "community": booking.community_id}})
         pruned = await in_thread(parts.store.prune, now_ms - parts.settings.store.keep_days * _MS_A_DAY)
         if pruned:

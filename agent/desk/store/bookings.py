@@ -26,8 +26,8 @@ _LISTED = """SELECT * FROM booking WHERE community_id = :community_id AND start_
 _UNSETTLED = """SELECT * FROM booking WHERE community_id = :community_id
     AND (state IN ('asking', 'unknown', 'pending') OR (state = 'confirmed' AND move_state IS NOT NULL))
     ORDER BY start_ms, booking_id LIMIT :limit"""
-_STALE = """SELECT * FROM booking WHERE (state = 'asking' OR move_state = 'asking') AND changed_ms < :before_ms
-    ORDER BY changed_ms"""
+_STALE = """SELECT * FROM booking WHERE (state = 'asking' OR move_state = 'asking') AND state IN ('asking', 'confirmed')
+    AND changed_ms < :before_ms ORDER BY changed_ms"""
 _OTHERS = """SELECT * FROM booking WHERE community_id = :community_id AND prospect_id = :prospect_id AND booking_id <> :but
     AND state = 'confirmed' AND start_ms > :now_ms AND asked_turn < :turn AND (move_state IS NULL OR moving_turn < :turn)
     ORDER BY start_ms, booking_id"""
@@ -120,6 +120,7 @@ class Bookings(Topic):
             if appointment is not None and supersedes and _is_replaced(db, after, appointment, now_ms):
                 after, appointment = replace(after, state=BookingState.SUPERSEDED), None
                 jobs = _about([after], superseded_job)
+            after = _without_move(after)
             write(db, after, is_new=False)
             is_confirmed = after.state is BookingState.CONFIRMED
             _end_earlier(db, after, kept=after.appointment_id if is_confirmed else None)
@@ -204,6 +205,11 @@ def _end_earlier(db: Transaction, booking: Booking, *, kept: str | None) -> None
             roster.end(db, appointment, standing)
 
 
+def _without_move(booking: Booking) -> Booking:
+    """Only a confirmed tour is being moved: with the tour its move is over, too."""
+    return booking if booking.state is BookingState.CONFIRMED else replace(booking, moving_to=None, move_state=None)
+
+
 def _about(ended: Sequence[Booking], kind: JobKind | None) -> list[tuple[JobKind, str]]:
     """A job about each of those that have an email address."""
     return [(kind, one.booking_id) for one in ended if kind is not None and one.person.email]
@@ -226,7 +232,7 @@ def _supersede(
     ended = []
     others = {"community_id": community_id, "prospect_id": prospect_id, "but": kept_booking, "turn": turn}
     for row in db.rows(_OTHERS, **others, now_ms=now_ms):
-        other = replace(from_row(row), state=BookingState.SUPERSEDED, changed_ms=now_ms)
+        other = _without_move(replace(from_row(row), state=BookingState.SUPERSEDED, changed_ms=now_ms))
         write(db, other, is_new=False)
         _end_earlier(db, other, kept=None)
         ended.append(other)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -263,3 +264,29 @@ def test_ok__a_client_that_goes_away_does_not_stop_the_move(stage: Stage) -> Non
     stage.run(go_away())
     assert stage.row(booking).window.start_ms == slot(3)
     assert stage.in_knock() == {stage.row(booking).appointment_id}
+
+
+def test_ok__a_move_whose_asker_died_is_over_with_its_tour(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """A newer booking takes the tour's place before housekeeping: nothing of the move is left, and nobody is told of it each minute."""
+    booking = stage.book()
+    stage.office.settling.begin_move(booking, _later(booking))
+    stage.now_ms += stage.given_up_ms
+    second = stage.book("two", 6)
+    found = stage.row(booking)
+    assert (found.state, found.move_state, found.moving_to) == (BookingState.SUPERSEDED, None, None)
+    with caplog.at_level(logging.WARNING):
+        stage.now_ms += stage.given_up_ms
+        stage.run(stage.queue().keep_house())
+    assert [record.message for record in caplog.records] == []
+    assert stage.row(second).state is BookingState.CONFIRMED
+
+
+def test_ok__what_is_given_up_is_told_once(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """One line for a move whose asker died, however often the house is kept."""
+    booking = stage.book()
+    stage.office.settling.begin_move(booking, _later(booking))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            stage.now_ms += stage.given_up_ms
+            stage.run(stage.queue().keep_house())
+    assert [record.message for record in caplog.records] == ["booking_unknown"]

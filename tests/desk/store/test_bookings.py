@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -402,3 +404,25 @@ def test_refused__a_turn_while_a_move_of_the_person_is_asked_for(tmp_path: Path)
         move(3, None)
         move(1, BookingState.UNKNOWN)
         assert store.begin(other)[1]
+
+
+@pytest.mark.parametrize("state", [BookingState.SUPERSEDED, BookingState.CANCELLED, BookingState.REFUSED])
+def test_ok__a_move_ends_with_its_tour(tmp_path: Path, state: BookingState) -> None:
+    """Whatever ends a tour ends its move; and a row of an earlier version, which still has one, is not found as being asked for."""
+    path = new_store(tmp_path)
+    with opened(path) as store:
+        confirm(store, 1)
+        for end in (BookingState.CONFIRMED, state):
+            store.settle(
+                booking(1).booking_id,
+                expected=CONFIRMED,
+                change=lambda found, end=end: replace(found, state=end, moving_to=window(9), move_state=BookingState.ASKING),  # type: ignore[misc]
+                now_ms=T0_MS,
+            )
+        ended = store.booking(booking(1).booking_id)
+        assert ended is not None
+        assert (ended.state, ended.moving_to, ended.move_state) == (state, None, None)
+    with closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute("UPDATE booking SET move_state = 'asking'")
+    with opened(path) as store:
+        assert store.stale_asking(T0_MS + 1) == []
