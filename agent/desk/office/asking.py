@@ -36,6 +36,8 @@ _MS_A_MINUTE = 60_000
 _HOUR_MS = 3_600_000
 FIRST_LOOK_S = 0.05
 LONGEST_LOOK_S = 0.5
+LONGEST_WAIT_S = 8.0
+"""So long a form that is sent again is held for the first one's answer: nobody may be asking any more, and the tour's page looks again."""
 WRITE_TRIES = 3
 WRITE_AGAIN_S = 0.5
 TRIES = 10
@@ -163,10 +165,10 @@ class Asking:
         return await self._when_answered(known)
 
     async def _when_answered(self, booking: Booking) -> Booking:
-        """The booking once nobody asks Knock about it any more, or as it is after a request's longest time."""
+        """The booking once nobody asks Knock about it any more, or as it is after a while."""
         loop = asyncio.get_running_loop()
         longest_s = self._parts.settings.knock.total_timeout_s
-        ends_s = loop.time() + longest_s
+        ends_s = loop.time() + min(longest_s, LONGEST_WAIT_S)
         pause_s = FIRST_LOOK_S
         while BookingState.ASKING in (booking.state, booking.move_state):
             if self._parts.now_ms() - booking.changed_ms > 1000 * GIVE_UP_FACTOR * longest_s:

@@ -62,7 +62,7 @@ class Office:
 
         CONFIRMED has a pass. PENDING and UNKNOWN wait. REFUSED: the time is gone, or Knock said no; a form that Knock itself refused
         needs a new submission. UNSENT: surely not booked, the same form may be sent again. A second call with a submission that is
-        being asked for waits and returns what became of it, which may still be ASKING after the request's longest time.
+        being asked for waits and returns what became of it, which may still be ASKING after some seconds.
 
         `client` is the address that is counted; None is not.
 

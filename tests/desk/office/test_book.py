@@ -514,6 +514,14 @@ def test_ok__who_waits_for_another_process_waits_only_so_long(make: Make) -> Non
     assert stage.received() == []
 
 
+def test_ok__who_sends_it_again_is_held_for_seconds_only(make: Make) -> None:
+    """However long a request may take: after a process died, the browser comes to the page that looks again by itself."""
+    stage = make(total_s=120.0)
+    stage.store.begin(stage.office._asking._wished(stage.community, form()))
+    booking = stage.run(asyncio.wait_for(stage.office.book(stage.community, form()), 60))
+    assert (booking.state, stage.received()) == (BookingState.ASKING, [])
+
+
 def test_fail__a_store_that_fails_after_knock_confirmed(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
     """The booking is unknown in the end, the log names it without the person, and Knock is not asked again."""
     broken = stage.opened()
