@@ -35,7 +35,9 @@ _UNREACHED = N_(
     "in a minute. It books only once, however often you press."
 )
 _TOO_MANY = N_("There were too many bookings from your connection. What you typed is still here: please try again in an hour, or call.")
-_OLD = N_("This page was open for too long, and nothing was booked. What you typed is still here: please press the button again.")
+_NOT_OURS = N_(
+    "This form did not come as our page sends it, and nothing was booked. What you typed is still here: please press the button again."
+)
 _USED = N_("This page was used for another booking already, and nothing was booked now. Please check what you typed and press again.")
 _PAST = N_("This time has passed. Please choose another.")
 
@@ -119,7 +121,7 @@ class RegisterPages:
             raise RefusedError(FORBIDDEN, "This form was not sent from here.")
         typed = Typed.of(await call.form())
         if not self._frame.office.secrets.is_form_token(typed.guard, _purpose(community, typed)):
-            return await self._form(visitor, community, typed.anew(), _Trouble(_OLD, FORBIDDEN))
+            return await self._form(visitor, community, typed.anew(), _Trouble(_NOT_OURS, FORBIDDEN))
         if typed.is_changing:
             return await self._form(visitor, community, typed, _CHANGE)
         start_ms = start_of(typed.start)
