@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from agent.desk.office import NotDoneError
 from agent.errors import RefusedError
 from agent.web import Answer, Call, Handler, json_answer
 
-BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, UNSUPPORTED, WRONG_FIELDS, TOO_MANY = 400, 401, 403, 404, 415, 422, 429
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, UNSUPPORTED, WRONG_FIELDS, TOO_MANY = 400, 401, 403, 404, 409, 415, 422, 429
 
 
 class ApiRefusedError(RefusedError):
@@ -41,6 +42,8 @@ def answered(handler: Handler) -> Handler:
             return replace(json_answer(_said(str(error), error.fields), error.status), headers=error.headers)
         except RefusedError as error:
             return json_answer(_said(str(error), {}), error.status)
+        except NotDoneError as error:
+            return json_answer(_said(str(error), {}), CONFLICT)
 
     return handle
 

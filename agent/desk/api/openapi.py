@@ -22,7 +22,7 @@ _REFUSALS = {
     401: "No token, or one that is unknown or was revoked.",
     403: "The property is not one of the vendor's.",
     404: "There is no such appointment among the vendor's properties.",
-    409: "The appointment was cancelled or replaced, or belongs to another: its code stays dead.",
+    409: "The appointment was cancelled or replaced, belongs to another, or its tour is over: its code stays dead.",
     413: "The body is longer than 64 KB.",
     415: "The body is not application/json.",
     422: "Fields are wrong; `fields` names each.",
@@ -128,7 +128,7 @@ def _cancel() -> dict[str, Any]:
         "summary": "Tell the desk that an appointment was cancelled in Knock",
         "description": "Its code is dead for good: doors that are online hear of it within two seconds. Idempotent. Knock is not told.",
         "security": [{"vendor": []}],
-        "responses": {"200": _ok("As it stands now.", "Appointment"), **_refusals(401, 404, 413, 503)},
+        "responses": {"200": _ok("As it stands now.", "Appointment"), **_refusals(401, 404, 409, 413, 503)},
     }
 
 

@@ -51,15 +51,24 @@ class Ingest:
 
     def cancel(self, allowed: Collection[str], appointment_id: str) -> Appointment:
         """See `Office.ingest_cancel`."""
-        known = self._store.appointment(appointment_id)
-        if known is None or known.community_id not in allowed:
-            raise RefusedError(_NOT_FOUND, "there is no such appointment")
+        for _ in range(_CHANGED_TRIES):
+            known = self._store.appointment(appointment_id)
+            if known is None or known.community_id not in allowed:
+                raise RefusedError(_NOT_FOUND, "there is no such appointment")
+            with contextlib.suppress(StateError):
+                return self._cancel(known)
+        raise StoreError(f"the appointment {appointment_id} is being changed by others all the time: try again")
+
+    def _cancel(self, known: Appointment) -> Appointment:
         booking = None if known.booking_id is None else self._store.booking(known.booking_id)
-        if booking is not None and booking.appointment_id == appointment_id and booking.state is BookingState.CONFIRMED:
-            self._settling.cancel(booking)
+        if booking is not None and booking.appointment_id == known.appointment_id and booking.state is BookingState.CONFIRMED:
+            try:
+                self._settling.cancel(booking)
+            except NotDoneError as error:
+                raise RefusedError(_CONFLICT, str(error)) from None
         else:
-            self._store.end_appointment(appointment_id, Standing.CANCELLED, self._parts.now_ms())
-        return self._store.appointment(appointment_id) or known
+            self._store.end_appointment(known.appointment_id, Standing.CANCELLED, self._parts.now_ms())
+        return self._store.appointment(known.appointment_id) or known
 
     def _put(self, tour: Tour) -> Pass:
         """Decide by the row as it is now; raises `StateError` when it was changed before the decision was written."""

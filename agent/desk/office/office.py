@@ -11,7 +11,7 @@ from agent.core.booking import LIVE, BookingState, FreeTimes
 from agent.core.tour import Standing
 from agent.desk.office.asking import GIVE_UP_FACTOR, Asking
 from agent.desk.office.ingest import Ingest
-from agent.desk.office.parts import Parts, in_thread
+from agent.desk.office.parts import Jobs, Parts, in_thread
 from agent.desk.office.passes import Passes
 from agent.desk.office.settling import WAITING, Settling
 from agent.desk.office.values import BookingForm, Ingested, NotDoneError, Pass, Problem, Trouble
@@ -114,8 +114,8 @@ class Office:
         if booking is not None and booking.appointment_id == appointment_id and booking.state in LIVE:
             await self.cancel(booking.booking_id)
         elif known.standing is Standing.CONFIRMED:
-            await in_thread(self.store.end_appointment, appointment_id, Standing.CANCELLED, self.parts.now_ms())
-            await in_thread(self.store.add_job, JobKind.CANCEL, appointment_id, self.parts.now_ms())
+            told: Jobs = [(JobKind.CANCEL, appointment_id)]
+            await in_thread(self.store.end_appointment, appointment_id, Standing.CANCELLED, self.parts.now_ms(), told)
             self.parts.wake()
         ended = await in_thread(self.store.appointment, appointment_id)
         return known if ended is None else ended

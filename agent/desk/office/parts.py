@@ -19,6 +19,7 @@ from agent.settings.desk import CommunitySettings, DeskSettings
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_MS_A_MINUTE = 60_000
 Jobs = list[tuple[JobKind, str]]
 
 
@@ -37,6 +38,11 @@ class Parts:
     def community(self, community_id: str) -> CommunitySettings | None:
         """A community by Knock's id; None for one that the settings no longer name."""
         return self.settings.by_id().get(community_id)
+
+    def closes_ms(self, booking: Booking) -> int:
+        """Until when its code opens doors: the end with the community's grace."""
+        community = self.community(booking.community_id)
+        return booking.window.end_ms + (community.grace_after_min if community else 0) * _MS_A_MINUTE
 
     def held(self, booking: Booking) -> Pass | None:
         """The pass of a booking as it is now; None unless it is confirmed. Blocking."""

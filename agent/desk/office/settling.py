@@ -131,7 +131,7 @@ class Settling:
         def change(found: Booking) -> Booking:
             if found.appointment_id != booking.appointment_id:
                 raise StateError("the booking has changed meanwhile")
-            if found.state is BookingState.CONFIRMED and found.window.end_ms <= now_ms:
+            if found.state is BookingState.CONFIRMED and self._parts.closes_ms(found) <= now_ms:
                 raise NotDoneError(Problem.OVER, "the tour is over")
             words = MAY_HOLD if found.appointment_id is None else MAY_HOLD_MOVE if found.move_state is not None else ""
             return replace(found, state=BookingState.CANCELLED, moving_to=None, move_state=None, words=words)

@@ -94,7 +94,7 @@ class StaffViews:
             came=came,
             doors={door.name: door.label or door.name for door in place.community.door},
             can_settle=bool(OPEN & {booking.state, booking.move_state}) and booking.state in LIVE,
-            can_cancel=booking.state in LIVE and not (is_confirmed and booking.window.end_ms <= now_ms),
+            can_cancel=booking.state in LIVE and not (is_confirmed and self._frame.office.parts.closes_ms(booking) <= now_ms),
             can_move=is_confirmed and booking.move_state is None and booking.window.start_ms > now_ms,
             can_resend=is_confirmed and self._frame.settings.mail is not None and bool(booking.person.email),
         )

@@ -8,11 +8,12 @@ Rule 4: every row that is there has a `seq` above `oldest_seq`, so that whoever 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from agent.core.tour import Standing, Window
-from agent.desk.records import Appointment
+from agent.desk.records import Appointment, JobKind
+from agent.desk.store import jobs as queue
 from agent.desk.store.topic import PRUNED_SEQ, REVISION_FLOOR, SEQ, PinTakenError, StateError, Topic, as_list, counter, from_list, next_seq
 from agent.sqlite import Row, Transaction
 
@@ -74,13 +75,22 @@ class Roster(Topic):
                 check_seen(db, appointment.appointment_id, seen_revision)
             return put(db, appointment, pins, now_ms, pins_end_ms)
 
-    def end_appointment(self, appointment_id: str, standing: Standing, now_ms: int) -> Appointment | None:  # noqa: ARG002 - as all writers
-        """Cancel or supersede an appointment and free its PINs; a dead one stays as it is. None: there is none."""
+    def end_appointment(
+        self, appointment_id: str, standing: Standing, now_ms: int, jobs: Sequence[tuple[JobKind, str]] = ()
+    ) -> Appointment | None:
+        """Cancel or supersede an appointment and free its PINs, together with what is to be done about that.
+
+        A dead one stays as it is, and nothing is to be done. None: there is none.
+        """
         if standing is Standing.CONFIRMED:
             raise ValueError("an appointment ends as cancelled or superseded")
         with self._file.writing() as db:
             there = found(db, appointment_id)
-            return end(db, there, standing) if there and there.standing is Standing.CONFIRMED else there
+            if there is None or there.standing is not Standing.CONFIRMED:
+                return there
+            for kind, subject in jobs:
+                queue.add(db, kind, subject, now_ms)
+            return end(db, there, standing)
 
     def roster_page(
         self, community_id: str, door: str, after_seq: int, limit: int

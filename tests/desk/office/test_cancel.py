@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from typing import Any
 
 import pytest
 
 from agent.core.booking import BookingState
 from agent.core.replay import RowState
-from agent.core.tour import Standing
-from agent.desk.office import NotDoneError, Problem
+from agent.core.tour import Standing, Window
+from agent.desk.office import Ingested, NotDoneError, Problem
 from agent.desk.records import Booking, JobKind
 from agent.desk.store import StateError
+from agent.errors import StoreError
 from tests.desk.office.stage import HOUR_MS, MAIL, NOON_MS, Stage, form, slot
 
 Make = Callable[..., Stage]
@@ -174,7 +178,7 @@ def test_refused__what_cannot_be_cancelled(stage: Stage, how: str) -> None:
     if how == "refused":
         stage.run(stage.office.settle_by_hand(booking.booking_id, None, None, "sam"))
     if how == "over":
-        stage.now_ms = booking.window.end_ms
+        stage.now_ms = stage.held(booking).closes_ms
     before = stage.row(booking)
     with pytest.raises(NotDoneError) as error:
         stage.run(stage.office.cancel("0" * 16 if how == "nowhere" else booking.booking_id))
@@ -182,6 +186,47 @@ def test_refused__what_cannot_be_cancelled(stage: Stage, how: str) -> None:
     assert error.value.problem is expected.get(how, Problem.NOT_LIVE)
     assert stage.row(booking) == before
     assert stage.run(stage.queue().do_due()) == 0
+
+
+def test_ok__a_code_can_be_killed_as_long_as_it_opens(stage: Stage) -> None:
+    """During the grace after the end, too, until its last millisecond; by the prospect, the vendor and the command line alike."""
+    ways: list[Callable[[Booking], Any]] = [
+        lambda booking: stage.office.cancel(booking.booking_id),
+        lambda booking: stage.office.ingest_cancel(("1001",), booking.appointment_id or ""),
+        lambda booking: stage.office.cancel_appointment(booking.appointment_id or ""),
+    ]
+    for number, way in enumerate(ways):
+        booking = stage.book(f"form-{number}", 4 * number)
+        stage.now_ms = stage.held(booking).closes_ms - 1
+        stage.run(way(booking))
+        assert (stage.row(booking).state, stage.live()) == (BookingState.CANCELLED, {})
+
+
+def test_ok__a_vendors_tour_that_staff_cancel_is_told_to_knock(stage: Stage) -> None:
+    """The end and the word for Knock are one step; a second cancel adds nothing."""
+    window = Window(slot(0), slot(1))
+    stage.run(stage.office.ingest(("1001",), "12", Ingested("77", "1001", window)))
+    assert stage.run(stage.office.cancel_appointment("12")).standing is Standing.CANCELLED
+    [job] = stage.store.due_jobs(NOON_MS, 10)
+    assert (job.kind, job.subject) == (JobKind.CANCEL, "12")
+    stage.store.finish_job(job.job_id, None)
+    assert stage.run(stage.office.cancel_appointment("12")).standing is Standing.CANCELLED
+    assert stage.store.due_jobs(NOON_MS, 10) == []
+
+
+def test_fail__a_word_for_knock_that_cannot_be_written_leaves_the_tour_alive(stage: Stage) -> None:
+    """The store fails at the second half of it: nothing of it is there, so that the next cancel does both."""
+    stage.run(stage.office.ingest(("1001",), "12", Ingested("77", "1001", Window(slot(0), slot(1)))))
+    with closing(sqlite3.connect(stage.path)) as conn:
+        conn.execute("CREATE TRIGGER full BEFORE INSERT ON job BEGIN SELECT RAISE(ABORT, 'the disk is full'); END")
+        conn.commit()
+        with pytest.raises(StoreError):
+            stage.run(stage.office.cancel_appointment("12"))
+        assert stage.entry("12").standing is Standing.CONFIRMED
+        conn.execute("DROP TRIGGER full")
+        conn.commit()
+    assert stage.run(stage.office.cancel_appointment("12")).standing is Standing.CANCELLED
+    assert [job.subject for job in stage.store.due_jobs(NOON_MS, 10)] == ["12"]
 
 
 def test_ok__leaving_is_written_down_once(stage: Stage) -> None:

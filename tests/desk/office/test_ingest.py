@@ -276,6 +276,16 @@ def test_ok__a_vendors_cancel_of_the_desks_own_ends_the_booking(stage: Stage) ->
     assert stage.row(booking).state is BookingState.CANCELLED
 
 
+def test_refused__a_vendors_cancel_of_a_tour_that_is_over(stage: Stage) -> None:
+    """A sentence for the vendor, and the booking stays what it was."""
+    booking = stage.book()
+    stage.now_ms = stage.held(booking).closes_ms
+    with pytest.raises(RefusedError, match="the tour is over") as error:
+        stage.run(stage.office.ingest_cancel(ALLOWED, booking.appointment_id or ""))
+    assert error.value.status == 409
+    assert stage.row(booking).state is BookingState.CONFIRMED
+
+
 def test_ok__knock_may_name_an_appointment_that_a_vendor_put_already(stage: Stage) -> None:
     """The vendor was quicker than Knock's answer: it is one tour with one code, and it is the booking's."""
     stage.fault("request", "lost", count=1)
