@@ -48,7 +48,7 @@ class Booking:
     """The number of the request of the last move."""
     words: str = ""
     left_ms: int | None = None
-    """When the prospect said that they have left."""
+    """When the prospect said last that they have left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,11 @@ class Office:
         return known if ended is None else ended
 
     async def leave(self, booking_id: str) -> Booking:
-        """Write down that the prospect says that they have left (the first time counts). Raises `NotDoneError` NO_BOOKING, NOT_LIVE."""
+        """Write down that the prospect says that they have left; the last time counts.
+
+        Raises:
+            NotDoneError: NO_BOOKING, NOT_LIVE, or NOT_BEGUN before the code opens.
+        """
         booking = await self._there(booking_id)
         try:
             return await in_thread(self.settling.leave, booking)

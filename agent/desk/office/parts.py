@@ -39,6 +39,11 @@ class Parts:
         """A community by Knock's id; None for one that the settings no longer name."""
         return self.settings.by_id().get(community_id)
 
+    def opens_ms(self, booking: Booking) -> int:
+        """From when on its code opens doors: the start with the community's grace."""
+        community = self.community(booking.community_id)
+        return booking.window.start_ms - (community.grace_before_min if community else 0) * _MS_A_MINUTE
+
     def closes_ms(self, booking: Booking) -> int:
         """Until when its code opens doors: the end with the community's grace."""
         community = self.community(booking.community_id)

@@ -30,6 +30,7 @@ OPEN_STATES = frozenset({BookingState.ASKING, BookingState.UNKNOWN, BookingState
 UNANSWERED = frozenset({BookingState.ASKING, BookingState.UNKNOWN})
 WAITING = frozenset({BookingState.UNKNOWN, BookingState.PENDING})
 _CONFIRMED = frozenset({BookingState.CONFIRMED})
+_ENDED = frozenset({BookingState.REFUSED, BookingState.CANCELLED, BookingState.SUPERSEDED})
 _PENDING = frozenset({BookingState.PENDING})
 
 NOT_FREE = "The time is no longer free."
@@ -59,7 +60,7 @@ class Settling:
         def change(found: Booking) -> Booking:
             if found.move_state is not None or found.window == window:
                 raise StateError("the tour was moved meanwhile")
-            return replace(found, moving_to=window, move_state=BookingState.ASKING, words="")
+            return replace(found, moving_to=window, move_state=BookingState.ASKING, moving_appointment_id=None, words="")
 
         try:
             return self._settle(booking, _CONFIRMED, change, turn=turn or Turn()), True
@@ -125,15 +126,17 @@ class Settling:
     def cancel(self, booking: Booking) -> Booking:
         """Cancelled: the code is dead in the same transaction, Knock is told later. Raises `StateError` when it changed meanwhile."""
         now_ms = self._parts.now_ms()
-        jobs: Jobs = [(JobKind.CANCEL, booking.appointment_id)] if booking.appointment_id is not None else []
+        known = (booking.appointment_id, booking.moving_appointment_id)
+        jobs: Jobs = [(JobKind.CANCEL, appointment_id) for appointment_id in known if appointment_id is not None]
         jobs += self._parts.mail(JobKind.MAIL_CANCELLED, booking)
 
         def change(found: Booking) -> Booking:
-            if found.appointment_id != booking.appointment_id:
+            if (found.appointment_id, found.moving_appointment_id) != known:
                 raise StateError("the booking has changed meanwhile")
             if found.state is BookingState.CONFIRMED and self._parts.closes_ms(found) <= now_ms:
                 raise NotDoneError(Problem.OVER, "the tour is over")
-            words = MAY_HOLD if found.appointment_id is None else MAY_HOLD_MOVE if found.move_state is not None else ""
+            is_lost_move = found.move_state is not None and found.moving_appointment_id is None
+            words = MAY_HOLD if found.appointment_id is None else MAY_HOLD_MOVE if is_lost_move else ""
             return replace(found, state=BookingState.CANCELLED, moving_to=None, move_state=None, words=words)
 
         cancelled = self._settle(booking, OPEN_STATES | _CONFIRMED, change, jobs)
@@ -141,9 +144,15 @@ class Settling:
         return cancelled
 
     def leave(self, booking: Booking) -> Booking:
-        """The prospect says that they have left; the first time counts."""
+        """The prospect says that they have left; the last time counts. Raises `NotDoneError` before its code opens, `StateError`."""
         now_ms = self._parts.now_ms()
-        return self._settle(booking, _CONFIRMED, lambda found: replace(found, left_ms=found.left_ms or now_ms))
+
+        def change(found: Booking) -> Booking:
+            if now_ms < self._parts.opens_ms(found):
+                raise NotDoneError(Problem.NOT_BEGUN, "nobody can have left: the code does not open yet")
+            return replace(found, left_ms=now_ms)
+
+        return self._settle(booking, _CONFIRMED, change)
 
     def not_booked(self, booking: Booking, staff: str) -> Booking:
         """Staff say that Knock has no such appointment: the booking is refused, or the move is off."""
@@ -153,7 +162,7 @@ class Settling:
             if found.changed_ms != booking.changed_ms:
                 raise StateError("somebody settled it meanwhile")
             if found.state is BookingState.CONFIRMED:
-                return replace(found, moving_to=None, move_state=None, words=words)
+                return replace(found, moving_to=None, move_state=None, moving_appointment_id=None, words=words)
             return replace(found, state=BookingState.REFUSED, words=words)
 
         return self._settle(booking, OPEN_STATES | _CONFIRMED, change)
@@ -165,6 +174,8 @@ class Settling:
                 raise NotDoneError(Problem.BAD_ID, f"that cannot be the id of a Knock {what}")
         if self._is_anothers(booking, self._store.appointment(appointment_id)):
             raise NotDoneError(Problem.BAD_ID, "that appointment belongs to another tour here, or was cancelled")
+        if booking.state is BookingState.CONFIRMED and appointment_id == booking.appointment_id:
+            raise NotDoneError(Problem.BAD_ID, "that is the appointment of the old time: the move needs the new one's id")
         expected = _CONFIRMED if booking.state is BookingState.CONFIRMED else OPEN_STATES
         return self.confirm(booking, appointment_id, prospect_id, expected=expected, words=words, window=window)
 
@@ -213,6 +224,7 @@ class Settling:
                 asked_turn=found.asked_turn if found.move_state is None else found.moving_turn,
                 moving_to=None,
                 move_state=None,
+                moving_appointment_id=None,
                 words=words,
             )
 
@@ -264,15 +276,21 @@ class Settling:
         )
 
     def _or_late(self, booking: Booking, outcome: BookingOutcome, write: Callable[[], Booking]) -> Booking:
-        """Write an answer; for a booking that was cancelled meanwhile, cancel in Knock what it just made."""
+        """Write an answer; for a booking that has ended meanwhile, cancel in Knock what it just made."""
         try:
             return write()
         except StateError:
             found = self._found(booking)
-            if isinstance(outcome, Booked) and found.state is BookingState.CANCELLED and found.appointment_id != outcome.appointment_id:
+            if isinstance(outcome, Booked) and found.state in _ENDED and self._is_nobodys(found, outcome.appointment_id):
                 self._store.add_job(JobKind.CANCEL, outcome.appointment_id, self._parts.now_ms())
                 self._parts.wake()
             return found
+
+    def _is_nobodys(self, booking: Booking, appointment_id: str) -> bool:
+        """Whether an appointment that Knock just made is no live tour's, and its cancel is not queued with the booking's own."""
+        known = self._store.appointment(appointment_id)
+        is_live = known is not None and known.standing is Standing.CONFIRMED
+        return fits("appointment", appointment_id) and booking.appointment_id != appointment_id and not is_live
 
     def _replace_waiting(self, confirmed: Booking) -> None:
         """Bookings of the same person, asked for earlier, that wait or are unknown: of one prospect's tours Knock has the last."""
@@ -304,7 +322,8 @@ def _kept_waiting(words: str, appointment_id: str | None = None) -> Change:
 
     def change(found: Booking) -> Booking:
         if _still_open(found).state is BookingState.CONFIRMED:
-            return replace(found, move_state=BookingState.PENDING, words=words)
+            moving_id = appointment_id or found.moving_appointment_id
+            return replace(found, move_state=BookingState.PENDING, moving_appointment_id=moving_id, words=words)
         return replace(found, state=BookingState.PENDING, appointment_id=appointment_id or found.appointment_id, words=words)
 
     return change
@@ -341,7 +360,8 @@ def _move_answered(outcome: BookingOutcome) -> Change:
         _still_open(found)
         if isinstance(outcome, Booked):
             words = f"Knock has appointment {outcome.appointment_id[:40]} for the move; its status is {outcome.status[:40] or 'not told'}."
-            return replace(found, move_state=BookingState.PENDING, words=words)
+            moving_id = outcome.appointment_id if fits("appointment", outcome.appointment_id) else None
+            return replace(found, move_state=BookingState.PENDING, moving_appointment_id=moving_id, words=words)
         if state_after(outcome) is BookingState.UNKNOWN:
             return replace(found, move_state=BookingState.UNKNOWN, words=outcome.words)
         return replace(found, moving_to=None, move_state=None, words=outcome.words)

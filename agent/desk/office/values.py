@@ -84,6 +84,8 @@ class Problem(enum.StrEnum):
     """It is cancelled, refused or replaced by a newer booking."""
     OVER = "over"
     """The tour's time has passed."""
+    NOT_BEGUN = "not_begun"
+    """The tour's time has not come."""
     NOT_CONFIRMED = "not_confirmed"
     """Knock has not confirmed it, so there is nothing to move; it can be cancelled or booked anew."""
     MOVE_OPEN = "move_open"

@@ -29,6 +29,7 @@ class Seen(enum.StrEnum):
     OVERDUE = "overdue"
     """Came, its time with grace is over, and nobody said that they left."""
     LEFT = "left"
+    """Said so, and was not admitted again after that."""
     NO_SHOW = "no_show"
     """Its time with grace is over, and no door let anybody in."""
     CANCELLED = "cancelled"
@@ -94,11 +95,11 @@ def lists(
     now_ms: int,
 ) -> list[DoorList]:
     """The day's tours by door; `bookings` by id, `admissions` in order."""
-    came: dict[str, Admission] = {}
+    came: dict[str, list[Admission]] = {}
     for admission in admissions:
-        came.setdefault(admission.appointment_id, admission)
+        came.setdefault(admission.appointment_id, []).append(admission)
     rows = {
-        one.appointment_id: _row(one, bookings.get(one.booking_id or ""), came.get(one.appointment_id), community, now_ms)
+        one.appointment_id: _row(one, bookings.get(one.booking_id or ""), came.get(one.appointment_id, []), community, now_ms)
         for one in appointments
         if one.standing is not Standing.SUPERSEDED or one.appointment_id in came
     }
@@ -112,7 +113,7 @@ def lists(
     ]
 
 
-def _row(one: Appointment, booking: Booking | None, came: Admission | None, community: CommunitySettings, now_ms: int) -> Row:
+def _row(one: Appointment, booking: Booking | None, came: Sequence[Admission], community: CommunitySettings, now_ms: int) -> Row:
     labels = _labels(community)
     left_ms = booking.left_ms if booking else None
     return Row(
@@ -123,19 +124,19 @@ def _row(one: Appointment, booking: Booking | None, came: Admission | None, comm
         one.window.end_ms,
         one.unit_names,
         _seen(one, came, left_ms, one.window.end_ms + community.grace_after_min * _MS_A_MINUTE, now_ms),
-        came.at_ms if came else None,
-        labels.get(came.door, came.door) if came else "",
+        came[0].at_ms if came else None,
+        labels.get(came[0].door, came[0].door) if came else "",
         left_ms,
     )
 
 
-def _seen(one: Appointment, came: Admission | None, left_ms: int | None, closes_ms: int, now_ms: int) -> Seen:
+def _seen(one: Appointment, came: Sequence[Admission], left_ms: int | None, closes_ms: int, now_ms: int) -> Seen:
     is_over = now_ms > closes_ms
-    if came is None:
+    if not came:
         if one.standing is Standing.CANCELLED:
             return Seen.CANCELLED
         return Seen.NO_SHOW if is_over else Seen.EXPECTED
-    if left_ms is not None and left_ms >= came.at_ms:
+    if left_ms is not None and left_ms >= came[-1].at_ms:
         return Seen.LEFT
     return Seen.OVERDUE if is_over else Seen.INSIDE
 

@@ -22,7 +22,10 @@ def of_job(db: Transaction, kind: JobKind, subject: str) -> Booking | None:
     of = db.row("SELECT booking_id FROM appointment WHERE appointment_id = :subject", subject=subject)
     if of:
         return found(db, of["booking_id"]) if of["booking_id"] else None
-    row = db.row("SELECT * FROM booking WHERE appointment_id = :subject ORDER BY created_ms DESC", subject=subject)
+    row = db.row(
+        "SELECT * FROM booking WHERE appointment_id = :subject OR moving_appointment_id = :subject ORDER BY created_ms DESC",
+        subject=subject,
+    )
     return from_row(row) if row else None
 
 

@@ -34,7 +34,10 @@ class Pruning(Topic):
 
 
 def _jobs(db: Transaction, before_ms: int) -> int:
-    of = f"SELECT booking_id {_BOOKINGS} UNION SELECT appointment_id {_BOOKINGS} UNION SELECT appointment_id {_APPOINTMENTS}"
+    names = ("booking_id", "appointment_id", "moving_appointment_id")
+    of = " UNION ".join(
+        [*(f"SELECT {name} {_BOOKINGS} AND {name} IS NOT NULL" for name in names), f"SELECT appointment_id {_APPOINTMENTS}"]
+    )
     return db.run(f"DELETE FROM job WHERE subject IN ({of})", before_ms=before_ms)  # noqa: S608 - our own words
 
 

@@ -34,6 +34,7 @@ _TABLES_1 = (
         moving_appointment_id TEXT, asked_turn INTEGER NOT NULL, moving_turn INTEGER NOT NULL,
         words TEXT NOT NULL, left_ms INTEGER
     ) STRICT""",
+    "CREATE INDEX booking_by_moving_appointment ON booking (moving_appointment_id) WHERE moving_appointment_id IS NOT NULL",
     "INSERT INTO counter (name, value) VALUES ('turn', 0)",
     "CREATE INDEX booking_by_start ON booking (community_id, start_ms)",
     "CREATE INDEX booking_by_end ON booking (end_ms)",

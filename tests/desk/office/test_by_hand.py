@@ -121,6 +121,17 @@ def test_refused__what_cannot_be_an_id(stage: Stage, ids: tuple[str, str | None]
     assert stage.row(booking) == booking
 
 
+def test_refused__the_old_appointment_for_a_move(stage: Stage) -> None:
+    """The id of the tour as it was says nothing of the move: it stays open, with the old code."""
+    booking = stage.book()
+    stage.fault("request", "lost", count=1)
+    unknown = stage.move(booking, 3)
+    with pytest.raises(NotDoneError) as error:
+        by_hand(stage, booking, booking.appointment_id)
+    assert error.value.problem is Problem.BAD_ID
+    assert stage.row(booking) == unknown
+
+
 @pytest.mark.parametrize("how", ["live", "cancelled", "moved"])
 def test_refused__an_appointment_of_another_tour(stage: Stage, how: str) -> None:
     """Somebody else's appointment, dead or alive, is not given to a second prospect; its own code is left alone."""

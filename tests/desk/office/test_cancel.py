@@ -6,11 +6,12 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agent.core.booking import BookingState
+from agent.core.booking import Booked, BookingState
 from agent.core.replay import RowState
 from agent.core.tour import Standing, Window
 from agent.desk.office import Ingested, NotDoneError, Problem
@@ -229,14 +230,82 @@ def test_fail__a_word_for_knock_that_cannot_be_written_leaves_the_tour_alive(sta
     assert [job.subject for job in stage.store.due_jobs(NOON_MS, 10)] == ["12"]
 
 
-def test_ok__leaving_is_written_down_once(stage: Stage) -> None:
-    """The first word counts; the code stays, for whoever forgot an umbrella."""
+def test_ok__a_cancel_while_a_move_waits_tells_knock_of_both(stage: Stage) -> None:
+    """The new appointment's id is known though it is not confirmed: nothing is left in Knock, and staff need not look."""
     booking = stage.book()
-    stage.now_ms = slot(0) + 1000
-    left = stage.run(stage.office.leave(booking.booking_id))
+    stage.fault("request", "form", booking_status="REQUESTED", count=1)
+    moved = stage.move(booking, 3)
+    [new] = {entry["id"] for entry in stage.knows()["appointments"]} - {booking.appointment_id}
+    assert (moved.move_state, moved.moving_appointment_id) == (BookingState.PENDING, new)
+    assert cancel(stage, booking).words == ""
+    assert {job.subject for job in stage.store.due_jobs(NOON_MS, 9)} == {booking.appointment_id, new}
+
+
+def test_refused__a_cancel_by_what_was_read_before_the_moves_answer(stage: Stage) -> None:
+    """Whoever read the booking before the new appointment's id was known would tell Knock of the old one alone."""
+    booking = stage.book()
+    begun, _ = stage.office.settling.begin_move(booking, Window(slot(3), slot(4)))
+    stage.office.settling.moved(begun, Booked("77", "REQUESTED"))
+    with pytest.raises(StateError):
+        stage.office.settling.cancel(begun)
+    assert stage.row(booking).state is BookingState.CONFIRMED
+
+
+def test_refused__a_cancel_by_what_was_read_before_the_answer(stage: Stage) -> None:
+    """The booking has its appointment by now, of which Knock must be told."""
+    begun, _ = stage.store.begin(stage.office._asking._wished(stage.community, form()))
+    stage.office.settling.booked(begun, Booked("77", "CONFIRMED", "5"))
+    with pytest.raises(StateError):
+        stage.office.settling.cancel(begun)
+    assert cancel(stage, begun).state is BookingState.CANCELLED
+    assert [job.subject for job in stage.store.due_jobs(NOON_MS, 9)] == ["77"]
+
+
+@pytest.mark.parametrize("status", ["CONFIRMED", "REQUESTED"])
+@pytest.mark.parametrize("state", [BookingState.REFUSED, BookingState.SUPERSEDED, BookingState.CANCELLED])
+@pytest.mark.parametrize("is_move", [False, True])
+def test_ok__what_a_late_answer_names_is_cancelled_in_knock(stage: Stage, state: BookingState, status: str, is_move: bool) -> None:
+    """The booking has ended meanwhile, however it did: nothing of it is left standing in Knock, and it has no code."""
+    if is_move:
+        begun, _ = stage.office.settling.begin_move(stage.book(), Window(slot(3), slot(4)))
+    else:
+        begun, _ = stage.store.begin(stage.office._asking._wished(stage.community, form()))
+    stage.store.settle(begun.booking_id, expected={begun.state}, change=lambda found: replace(found, state=state), now_ms=NOON_MS)
+    answered = stage.office.settling.moved if is_move else stage.office.settling.booked
+    assert answered(begun, Booked("77", status, "5")).state is state
+    assert [(job.kind, job.subject) for job in stage.store.due_jobs(NOON_MS, 9)] == [(JobKind.CANCEL, "77")]
+    assert stage.live() == {}
+
+
+def test_refused__a_late_answer_with_the_id_of_a_live_tour(stage: Stage) -> None:
+    """Knock gave the appointment to the tour that took the place: its cancel would end that one."""
+    begun, _ = stage.store.begin(stage.office._asking._wished(stage.community, form()))
+    stage.store.settle(
+        begun.booking_id, expected={begun.state}, change=lambda found: replace(found, state=BookingState.SUPERSEDED), now_ms=NOON_MS
+    )
+    stage.run(stage.office.ingest(("1001",), "77", Ingested("5", "1001", Window(slot(0), slot(1)))))
+    stage.office.settling.booked(begun, Booked("77", "CONFIRMED", "5"))
+    assert stage.store.due_jobs(NOON_MS, 9) == []
+
+
+def test_ok__the_last_word_of_leaving_counts(stage: Stage) -> None:
+    """Whoever went back in says it again; the code stays, for whoever forgot an umbrella."""
+    booking = stage.book()
+    stage.now_ms = stage.held(booking).opens_ms
+    assert stage.run(stage.office.leave(booking.booking_id)).left_ms == stage.now_ms
     stage.now_ms += 60_000
-    assert stage.run(stage.office.leave(booking.booking_id)).left_ms == left.left_ms == slot(0) + 1000
+    assert stage.run(stage.office.leave(booking.booking_id)).left_ms == stage.now_ms
     assert stage.held(booking).appointment.code_id in stage.live()
+
+
+def test_refused__nobody_leaves_before_the_code_opens(stage: Stage) -> None:
+    """A finger that slipped in the morning does not say in the evening that everybody is out."""
+    booking = stage.book(number=2)
+    stage.now_ms = stage.held(booking).opens_ms - 1
+    with pytest.raises(NotDoneError) as error:
+        stage.run(stage.office.leave(booking.booking_id))
+    assert error.value.problem is Problem.NOT_BEGUN
+    assert stage.row(booking) == booking
 
 
 def test_refused__nobody_leaves_a_cancelled_tour(stage: Stage) -> None:

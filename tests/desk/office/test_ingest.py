@@ -254,6 +254,15 @@ def test_ok__it_settles_a_move_that_is_unknown(stage: Stage) -> None:
     assert list(stage.live()) == [held.appointment.code_id]
 
 
+def test_refused__a_move_that_is_just_being_asked_for(stage: Stage) -> None:
+    """Its answer is on its way: the vendor's appointment of the same prospect and time is not taken for it."""
+    booking = stage.book()
+    begun, _ = stage.office.settling.begin_move(booking, Window(slot(3), slot(4)))
+    held = put(stage, "77", prospect_id=booking.prospect_id, window=begun.moving_to)
+    assert held.appointment.booking_id is None
+    assert stage.row(booking).appointment_id == booking.appointment_id
+
+
 def test_ok__the_desks_own_appointment_is_answered_with_its_pass(stage: Stage) -> None:
     """A vendor that mirrors everything gets the code that the prospect has, and changes nothing."""
     booking = stage.book()

@@ -56,6 +56,22 @@ def test_ok__what_became_of_a_tour_follows_what_the_doors_tell(inside: StaffSite
     assert outcome(inside) == "left came at 12:32 PM · Main entrance left at 1:31 PM"
 
 
+def test_ok__who_comes_back_has_not_left(inside: StaffSite) -> None:
+    """Until they say so again: what counts is the last admission and the last word."""
+    booking = inside.booked()
+    for minutes, do in ((1, "come"), (5, "leave"), (9, "come")):
+        inside.now_ms = booking.window.start_ms + minutes * MINUTE_MS
+        if do == "come":
+            inside.admit(booking, inside.now_ms)
+        else:
+            inside.run(inside.office.leave(booking.booking_id))
+            assert outcome(inside).startswith("left ")
+    assert outcome(inside) == "came came at 12:31 PM · Main entrance"
+    inside.now_ms += MINUTE_MS
+    inside.run(inside.office.leave(booking.booking_id))
+    assert outcome(inside) == "left came at 12:31 PM · Main entrance left at 12:40 PM"
+
+
 def test_ok__who_was_not_admitted_by_the_end_of_the_grace_did_not_come(inside: StaffSite) -> None:
     """Not a minute before."""
     booking = inside.booked()

@@ -145,10 +145,10 @@ def test_ok__dead_jobs_wait_for_a_person_with_their_booking(tmp_path: Path) -> N
     """Of one community or of all; a cancel is of an appointment, that may be of a booking, be ingested, or be in no roster."""
     with opened(tmp_path / "desk.db") as store:
         store.begin(booking(1))
-        store.begin(booking(2, community_id="2", appointment_id="a2"))
+        store.begin(booking(2, community_id="2", appointment_id="a2", moving_appointment_id="a5"))
         store.put_appointment(appointment(1), {}, T0_MS)
         store.put_appointment(appointment(3, booking_id=None), {}, T0_MS)
-        subjects = [(MAIL, booking(1).booking_id), *((JobKind.CANCEL, one) for one in ("a1", "a2", "a3", "a4"))]
+        subjects = [(MAIL, booking(1).booking_id), *((JobKind.CANCEL, one) for one in ("a1", "a2", "a3", "a4", "a5"))]
         for kind, subject in subjects:
             store.add_job(kind, subject, T0_MS)
         assert store.dead_jobs() == [], "they are only due"
@@ -158,9 +158,9 @@ def test_ok__dead_jobs_wait_for_a_person_with_their_booking(tmp_path: Path) -> N
         assert store.due_jobs(T0_MS + 10 * LEASE_MS, 9) == []
         found = [(job.subject, of.booking_id if of else None) for job, of in store.dead_jobs()]
         one, two = booking(1).booking_id, booking(2).booking_id
-        assert found == [(one, one), ("a1", one), ("a2", two), ("a3", None), ("a4", None)]
+        assert found == [(one, one), ("a1", one), ("a2", two), ("a3", None), ("a4", None), ("a5", two)]
         assert [job.subject for job, _ in store.dead_jobs("1001")] == [one, "a1", "a3"]
-        assert [(job.subject, job.words) for job, _ in store.dead_jobs("2")] == [("a2", "no answer")]
+        assert [(job.subject, job.words) for job, _ in store.dead_jobs("2")] == [("a2", "no answer"), ("a5", "refused")]
 
 
 @pytest.mark.parametrize("state", [RowState.DEAD, RowState.IN_DOUBT, RowState.DUE])

@@ -40,8 +40,9 @@ def test_ok__a_tour_that_is_over_is_deleted_whole(tmp_path: Path, state: Booking
             jobs=[(JobKind.MAIL_CONFIRMED, booking(1).booking_id), (JobKind.CANCEL, "a1")],
             now_ms=T0_MS,
         )
-        store.begin(booking(2, window=OLD, appointment_id="a2"))
-        store.add_job(JobKind.CANCEL, "a2", T0_MS)
+        store.begin(booking(2, window=OLD, appointment_id="a2", moving_appointment_id="a9"))
+        for appointment_id in ("a2", "a9"):
+            store.add_job(JobKind.CANCEL, appointment_id, T0_MS)
         assert store.prune(T0_MS) > 0
         kept = {name: rows for name, rows in everything(path).items() if rows}
         assert set(kept) == {"about", "counter"}
