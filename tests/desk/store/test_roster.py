@@ -198,11 +198,12 @@ def test_ok__no_reader_sees_a_number_before_the_one_below_it(tmp_path: Path) -> 
             one.stdin.flush()
         seen: list[int] = []
         while len(seen) < 120:
+            is_over = all(one.poll() is not None for one in writers)
             entries, last, has_more = store.roster_page("1001", "front", seen[-1] if seen else 0, 7)
             seen += [one.seq for one, _ in entries]
             assert seen == list(range(1, len(seen) + 1))
             assert has_more or last == len(seen)
-            if all(one.poll() is not None for one in writers) and not entries:
+            if is_over and not entries:
                 break
         assert len(seen) == 120
         ended(writers)
