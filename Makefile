@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up: a virtual environment in .venv from the hash-locked list in .lock/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fix bench lab lock clean
+.PHONY: help demo test lint fix bench screens lab lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -54,6 +54,10 @@ bench: $(RUN) ## From scan to relay, and the desk under load, each beside a floo
 	@$(BIN)/python tests/bench/scan.py
 	@$(BIN)/python tests/bench/desk.py
 
+screens: $(DEV) ## A screenshot of every page, on a phone and on a desktop, in .screens/ (Chromium)
+	@SCREENS=.screens $(BIN)/python -m pytest -n 2 tests/browser/test_accessible.py
+	@ls .screens
+
 lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about ten minutes)
 	@bash tests/lab/lab.sh
 
@@ -62,4 +66,4 @@ lock: ## Renew .lock/ (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group dev --extra gpio -c .lock/run.txt pyproject.toml -o .lock/dev.txt
 
 clean: ## Remove what make made
-	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .screens dist
