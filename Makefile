@@ -29,8 +29,8 @@ $(DEV): | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ $(RUN)
 
-demo: $(RUN) ## The whole story on a played scanner and a played board, a few seconds
-	@$(BIN)/tourlatch demo
+demo: $(RUN) ## The whole story on a played scanner and a played board; STAY=1 leaves the pages open
+	@$(BIN)/tourlatch demo $(if $(STAY),--stay)
 
 test: $(DEV) ## All tests; KILLS=500 for more crashes
 	@KILLS=$(KILLS) $(BIN)/coverage erase
