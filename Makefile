@@ -34,7 +34,7 @@ demo: $(RUN) ## The whole story on a played scanner and a played board; STAY=1 l
 
 test: $(DEV) ## All tests; KILLS=500 for more crashes
 	@KILLS=$(KILLS) $(BIN)/coverage erase
-	@KILLS=$(KILLS) $(BIN)/coverage run -m pytest -n 4
+	@KILLS=$(KILLS) $(BIN)/coverage run -m pytest -n 4 --dist worksteal
 	@$(BIN)/coverage combine -q
 	@$(BIN)/coverage report --fail-under=90
 	@$(BIN)/coverage report --include='agent/core/*' --fail-under=100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from agent.demo.stage import Stage
+from agent.demo.stage import COMMUNITY, Stage
 
 CHROMIUM = shutil.which("chromium")
 PHONE = {"width": 390, "height": 844}
@@ -44,7 +45,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, play: Play, browser: Browser) -> Iterator[Stage]:  # noqa: ARG001 - no browser, no site
     """Knock's stand-in, a desk and an agent at the front door that hears of the desk's changes."""
-    made = Stage(tmp_path_factory.mktemp("site"), replace={"pulse_s = 0.5": "pulse_s = 0.1"}, has_desk=True)
+    # two days of free times: axe looks at each of them
+    community = dataclasses.replace(COMMUNITY, days_ahead=2)
+    made = Stage(tmp_path_factory.mktemp("site"), community=community, replace={"pulse_s = 0.5": "pulse_s = 0.1"}, has_desk=True)
     play(made.open())
     try:
         play(made.start_desk())

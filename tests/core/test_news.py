@@ -124,6 +124,7 @@ def test_refused__no_page_at_all(changes: dict[str, object]) -> None:
         ("start_ms", 1_790_000_000_001),
         ("end_ms", 1_790_000_000_000),
         ("end_ms", float("nan")),
+        ("source_title", 5),
         ("source_title", "x" * 201),
         ("source_title", f"{MARK}\n"),
         ("pin_hash", MARK),
