@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.core.replay import Mark, RowState
 from agent.core.tour import RosterEntry, Standing
 from agent.store import feed, outbox
 from tests.store.made import T0_MS, admission, code, moment, new_store, one_row, opened
@@ -31,12 +32,15 @@ def test_ok__a_visit_that_waits_gets_the_title_of_its_booking(tmp_path: Path, he
     assert one_row(path, _TITLE) == (written,)
 
 
-def test_refused__a_visit_that_was_sent_keeps_what_was_sent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mark", [None, Mark(RowState.DUE, 1, 1, T0_MS, "lost")], ids=["on its way", "to be sent again"])
+def test_refused__a_visit_that_was_sent_keeps_what_was_sent(tmp_path: Path, mark: Mark | None) -> None:
     """The same idempotency key never comes with another body."""
     path = new_store(tmp_path)
     with opened(path) as (journal, keeper):
         journal.admit(code(1), admission(code(1)), "Property Website")
         claimed: list[Any] = keeper.submit(lambda conn: outbox.claim(conn, T0_MS, set(), 1)).result()
         assert len(claimed) == 1
+        if mark is not None:
+            keeper.submit(lambda conn: outbox.mark(conn, claimed[0].visit.visit_id, mark)).result()
         keeper.submit(lambda conn: feed.hear(conn, _heard("Rent & Roost"), moment())).result()
     assert one_row(path, _TITLE) == ("Property Website",)
