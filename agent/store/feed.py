@@ -49,8 +49,8 @@ _KEEP_MARK = "INSERT INTO mark (name, value) VALUES (?, ?) ON CONFLICT (name) DO
 
 
 _NAME_SOURCE = """UPDATE visit SET source_title = ? WHERE appointment_id = ?
-    AND visit_id IN (SELECT visit_id FROM outbox WHERE state = 'due' AND attempts = 0)"""
-"""Not once it was sent: the same idempotency key must not come with another body."""
+    AND visit_id IN (SELECT visit_id FROM outbox WHERE state = 'due' AND doubts = 0)"""
+"""Tries without an uplink do not matter; but once Knock may have it, the same idempotency key must not come with another body."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,3 +44,14 @@ def test_refused__a_visit_that_was_sent_keeps_what_was_sent(tmp_path: Path, mark
             keeper.submit(lambda conn: outbox.mark(conn, claimed[0].visit.visit_id, mark)).result()
         keeper.submit(lambda conn: feed.hear(conn, _heard("Rent & Roost"), moment())).result()
     assert one_row(path, _TITLE) == ("Property Website",)
+
+
+def test_ok__tries_without_an_uplink_do_not_matter(tmp_path: Path) -> None:
+    """That is when the door has not heard of the booking: the visit was tried in vain, and the news comes with the uplink."""
+    path = new_store(tmp_path)
+    with opened(path) as (journal, keeper):
+        admitted = journal.admit(code(1), admission(code(1)), "Property Website")
+        in_vain = Mark(RowState.DUE, 3, 0, T0_MS, "no connection", is_link=True)
+        keeper.submit(lambda conn: outbox.mark(conn, str(admitted.new_visit_id), in_vain)).result()
+        keeper.submit(lambda conn: feed.hear(conn, _heard("Rent & Roost"), moment())).result()
+    assert one_row(path, _TITLE) == ("Rent & Roost",)
