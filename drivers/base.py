@@ -55,6 +55,10 @@ class LockedBy(enum.StrEnum):
 
     TIME = "time"
     ORDER = "order"
+    OPENED = "opened"
+    """The door was opened, which is all that the release was for."""
+    SHUT = "shut"
+    """The door was opened and is shut again."""
     CLOSE = "close"
 
 
@@ -68,27 +72,88 @@ class Pulse:
 
 
 class Relay(Protocol):
-    """A lock's relay that cannot be left released (promise P1)."""
+    """A lock's relay that cannot be left released (promise P1), but for fire, against which nothing locks."""
 
     @property
     def is_released(self) -> bool:
-        """Whether a pulse is under way."""
+        """Whether a pulse is under way, or there is fire."""
+        ...
+
+    @property
+    def renewed_ns(self) -> int | None:
+        """The tick at which the pulse under way began or was last extended; None without one. Fire is no pulse."""
         ...
 
     def release(self, pulse_s: float, on_locked: Callable[[Pulse], None]) -> int:
         """Release for `pulse_s` seconds and return the tick of the release.
 
-        Returns at once; the relay locks by itself. `on_locked` is called from another thread once it has.
-        Raises `RelayBusyError` in a pulse, `RelayClosedError` after `close`, `ValueError` above the maximum.
+        Returns at once; the relay locks by itself. `on_locked` is called from another thread once it has. During fire the pulse is
+        counted and ends as ever, and the line stays released. Raises `RelayBusyError` in a pulse, `RelayClosedError` after `close`,
+        `ValueError` above the maximum.
         """
         ...
 
-    def lock(self) -> None:
-        """Lock now, whatever is under way; any thread, any number of times."""
+    def extend(self, pulse_s: float) -> None:
+        """Have the pulse under way end `pulse_s` seconds from now, sooner or later than it would have; nothing without one.
+
+        Raises `ValueError` above the maximum: however often it is extended, the guard locks within the maximum after the last time.
+        """
+        ...
+
+    def lock(self, by: LockedBy = LockedBy.ORDER) -> None:
+        """End the pulse under way and lock now; any thread, any number of times. During fire the line stays released."""
+        ...
+
+    def set_fire(self, *, is_on: bool) -> None:
+        """Fire: released for as long as it lasts, whatever else is asked; its end locks, unless a pulse is under way."""
         ...
 
     def close(self) -> None:
-        """Lock, then give the device back; any number of times."""
+        """Lock, unless there is fire, then give the device back; any number of times."""
+        ...
+
+
+class Input(Protocol):
+    """One watched line with its polarity settled: active means open door, pressed button, fire, tampering."""
+
+    @property
+    def name(self) -> str:
+        """What an installer calls it, e.g. `GPIO22`."""
+        ...
+
+    def read(self) -> bool:
+        """Whether it is active now, not debounced; raises `DriverError` when the device does not answer."""
+        ...
+
+    def watch(self, on_edge: Callable[[bool, int], None]) -> None:
+        """Have every edge told, with whether it is active now and the kernel's tick of the edge, from a thread of the driver's. Once."""
+        ...
+
+    def close(self) -> None:
+        """Give the line back; any number of times."""
+        ...
+
+
+class Signal(enum.StrEnum):
+    """What a door shows to the person before it: by lamps, a buzzer, or a reader's own."""
+
+    READY = "ready"
+    GRANTED = "granted"
+    DENIED = "denied"
+    HELD = "held"
+    FORCED = "forced"
+    OFFLINE = "offline"
+    FAULT = "fault"
+    FIRE = "fire"
+    DARK = "dark"
+    """Nothing at all: the agent leaves."""
+
+
+class Indicator(Protocol):
+    """Whatever shows signals; a reader with lamps of its own is one, too."""
+
+    def show(self, signal: Signal) -> None:
+        """Show it from now on; GRANTED and DENIED are over by themselves. Returns at once, never raises; any thread."""
         ...
 
 
@@ -109,6 +174,8 @@ class ReaderState(enum.StrEnum):
 
     READY = "ready"
     LOST = "lost"
+    TAMPERED = "tampered"
+    """It answers, and says that somebody opened or moved it, or what it says is forged."""
 
 
 class Reader(Protocol):

@@ -25,6 +25,16 @@ class UncertainClock(enum.StrEnum):
     ADMIT = "admit"
 
 
+class AntiPassback(enum.StrEnum):
+    """What becomes of a code that is in already, by another door of the same agent."""
+
+    OFF = "off"
+    SOFT = "soft"
+    """Let in, and journaled."""
+    HARD = "hard"
+    """Refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What a community allows. Graces are milliseconds before the start and after the end of a window.

@@ -20,7 +20,9 @@ from agent.credentials import list_keys, read_secret
 from agent.daemon.door import Door
 from agent.daemon.lines import line_of
 from agent.errors import ConfigError
-from agent.settings.agent import AgentSettings, DoorSettings, SerialReader
+from agent.settings.agent import AgentSettings
+from agent.settings.door import DoorSettings
+from agent.settings.readers import AnyReader
 from agent.store import files, upkeep
 from agent.store.journal import Journal
 from agent.timekeeping import DoorClock, boot_number, kernel_reading
@@ -96,8 +98,8 @@ def _door(door: DoorSettings, settings: AgentSettings, stack: ExitStack, callbac
     return made
 
 
-def _reader(door: str, reader: SerialReader, stack: ExitStack) -> ReaderAt:
-    made = registry.reader(reader.driver, reader.name, reader.model_dump(exclude={"driver", "name"}, mode="json"))
+def _reader(door: str, reader: AnyReader, stack: ExitStack) -> ReaderAt:
+    made = registry.reader(reader.driver, reader.name, reader.model_dump(exclude={"driver", "name", "direction"}, mode="json"))
     made.open()
     stack.callback(made.close)
     return ReaderAt(reader.name, door, made)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.settings.agent import AgentSettings, DoorSettings
+from agent.settings.agent import AgentSettings
+from agent.settings.door import DoorSettings
 from drivers import registry
 from drivers.base import DriverError, Line
 

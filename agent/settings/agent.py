@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import pwd
-from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from agent.core.clock import ClockRules, Trust
-from agent.core.decide import Rules, UncertainClock
+from agent.core.decide import AntiPassback, Rules, UncertainClock
 from agent.core.lockout import LockoutRules
 from agent.core.replay import InDoubt, RetryPolicy
-from agent.core.tour import check_door, check_id
+from agent.core.tour import check_id
+from agent.settings.door import SHARED, DoorSettings, refuse_shared_lines
 from agent.settings.knock import KnockSettings
+from agent.settings.lines import PlayedInput, PlayedRelay
 from agent.settings.parts import (
     AbsolutePath,
     Field,
@@ -87,6 +88,14 @@ class RulesSettings(Part):
     """How long after the end of a tour its code opens the door."""
     admissions_per_door: Annotated[int, Field(strict=True, ge=1, le=100)] = 5
     """How often one appointment may open one door."""
+    reentry_pause_s: Annotated[int, Field(strict=True, ge=0, le=86_400)] = 0
+    """How long one appointment must wait before it opens the same door again."""
+    antipassback: AntiPassback = AntiPassback.OFF
+    """A code that is in already, by another door of this board: `off` lets it in, `soft` too but journals it, `hard` refuses it."""
+    antipassback_min: Annotated[int, Field(strict=True, ge=1, le=1440)] = 120
+    """After this long, or after a reader with direction `out`, it is not in any more."""
+    hold_open_max_min: Annotated[int, Field(strict=True, ge=0, le=1440)] = 0
+    """How long staff may hold a door unlocked (`tourlatch unlock --until`); 0: not at all."""
 
 
 class LockoutSettings(Part):
@@ -140,82 +149,6 @@ class DeskLinkSettings(Part):
     """For one request with its whole answer, besides `wait_s`."""
 
 
-class GpioRelay(Part):
-    """The table `[door.relay]` with the driver `gpio`."""
-
-    driver: Literal["gpio"]
-    """A relay board on a line of the Pi's header."""
-    pin: Annotated[int, Field(strict=True, ge=0, le=53)]
-    """The line's BCM number (GPIO17 is 17)."""
-    active: Literal["high", "low"]
-    """The level at which the relay releases the lock. There is no default: measure it."""
-    chip: Annotated[int, Field(strict=True, ge=0, le=15)] | None = None
-    """The number in /dev/gpiochip…; left out, the board's own."""
-
-
-class PlayedRelay(Part):
-    """The table `[door.relay]` with the driver `played`."""
-
-    driver: Literal["played"]
-    """No device: the level is kept in a file, for demos and training."""
-    path: AbsolutePath
-    """The file that holds the level, with a record of every change in <path>.log."""
-
-
-class SerialReader(Part):
-    """A table `[[door.reader]]` with the driver `serial`."""
-
-    driver: Literal["serial"]
-    """A scanner that sends lines over a serial port or USB-serial."""
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-    """What logs and the journal call it."""
-    port: AbsolutePath
-    """The device: best its stable name in /dev/serial/by-id."""
-    baud: Annotated[int, Field(strict=True, ge=300, le=4_000_000)] = 9600
-    """The scanner's speed; USB-serial scanners ignore it."""
-    prefix: Annotated[str, Field(max_length=16, pattern=r"^[\x00-\xff]*$")] = ""
-    """What the scanner puts before a code, if it is set to."""
-    suffix: Annotated[str, Field(max_length=16, pattern=r"^[\x00-\xff]*$")] = ""
-    """What it puts after a code; left out, any line end."""
-    max_bytes: Annotated[int, Field(strict=True, ge=64, le=65_536)] = 1024
-    """A longer line is thrown away whole."""
-    gap_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 2.0
-    """A line whose end does not come for this long is thrown away."""
-
-
-class DoorSettings(Part):
-    """A table `[[door]]`."""
-
-    name: str
-    """The door's name in tour codes: lower-case letters, digits and hyphens."""
-    pulse_s: Annotated[float, Field(strict=True, ge=0.1, le=60)] = 5.0
-    """How long the lock is released for one admission."""
-    max_pulse_s: Annotated[float, Field(strict=True, ge=0.1, le=120)] = 10.0
-    """The hard maximum that no release exceeds."""
-    relay: Annotated[GpioRelay | PlayedRelay, Field(discriminator="driver")]
-    """The lock's relay."""
-    reader: Annotated[tuple[SerialReader, ...], Field(min_length=1, max_length=8)]
-    """The readers at this door."""
-    desk_token_file: str | None = None
-    """File of the token by which the desk knows this door; left out, it hears nothing from the desk."""
-    pin_key_file: str | None = None
-    """File of the door's key for PINs, 64 hexadecimal digits; left out, PINs open nothing here."""
-
-    @field_validator("name")
-    @classmethod
-    def _named(cls, name: str) -> str:
-        check_door(name)
-        return name
-
-    @model_validator(mode="after")
-    def _bounded(self) -> DoorSettings:
-        if self.pulse_s > self.max_pulse_s:
-            raise ValueError(f"pulse_s ({self.pulse_s}) exceeds max_pulse_s ({self.max_pulse_s})")
-        if self.pin_key_file is not None and self.desk_token_file is None:
-            raise ValueError("pin_key_file needs desk_token_file: the door hears of PINs from the desk")
-        return self
-
-
 class AgentSettings(Part):
     """The agent's whole file."""
 
@@ -257,13 +190,8 @@ class AgentSettings(Part):
     @model_validator(mode="after")
     def _distinct(self) -> AgentSettings:
         refuse_twice("the door name", [door.name for door in self.door])
-        refuse_twice("the reader name", [reader.name for door in self.door for reader in door.reader])
         self._refuse_deskless()
-        refuse_twice("the port", [str(reader.port) for door in self.door for reader in door.reader])
-        gpio = [door.relay for door in self.door if isinstance(door.relay, GpioRelay)]
-        for one, other in combinations(gpio, 2):
-            if one.pin == other.pin and (one.chip == other.chip or None in (one.chip, other.chip)):
-                raise ValueError(f"the pin {one.pin} is used twice")
+        refuse_shared_lines(self.door)
         refuse_shared(self._written_paths())
         return self
 
@@ -281,8 +209,14 @@ class AgentSettings(Part):
         found = [("store.path", store + suffix) for suffix in ("", "-wal", "-shm", "-journal", ".lock")]
         found.append(("control.socket", str(self.control.socket)))
         for index, door in enumerate(self.door):
-            if isinstance(door.relay, PlayedRelay):
-                found += [(f"door.{index}.relay.path", f"{door.relay.path}{suffix}") for suffix in ("", ".log")]
+            for name, line in door.outputs():
+                if isinstance(line, PlayedRelay):
+                    found += [(f"door.{index}.{name}.path", f"{line.path}{suffix}") for suffix in ("", ".log")]
+            for name, watched in door.inputs():
+                if isinstance(watched, PlayedInput):
+                    # one file may stand for a panel that several doors share
+                    found.append((f"{name}.path" if name in SHARED else f"door.{index}.{name}.path", str(watched.path)))
+            found += [(f"door.{index}.reader.socket", str(reader.socket)) for reader in door.reader if reader.driver == "camera"]
         return found
 
     def decision_rules(self) -> Rules:

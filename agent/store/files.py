@@ -69,7 +69,23 @@ _SCHEMA_2 = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-SCHEMA = sqlite.Schema("tourlatch", (sqlite.Step("m001_journal_and_outbox", _SCHEMA_1), sqlite.Step("m002_the_desk", _SCHEMA_2)))
+_SCHEMA_3 = (
+    # whether and when the door was really opened for the visit; NULL: not, or there is no contact
+    "ALTER TABLE visit ADD COLUMN opened_ms INTEGER",
+    # the last admission of the appointment at the door, for the pause between two
+    "ALTER TABLE used ADD COLUMN last_ms INTEGER",
+    # by which door an appointment is in
+    "CREATE TABLE presence (appointment_id TEXT PRIMARY KEY, door TEXT NOT NULL, since_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+)
+
+SCHEMA = sqlite.Schema(
+    "tourlatch",
+    (
+        sqlite.Step("m001_journal_and_outbox", _SCHEMA_1),
+        sqlite.Step("m002_the_desk", _SCHEMA_2),
+        sqlite.Step("m003_a_real_door", _SCHEMA_3),
+    ),
+)
 SCHEMA_VERSION = SCHEMA.version
 
 

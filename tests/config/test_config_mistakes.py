@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from agent import config
 from agent.cli import tourlatch
 from agent.errors import AgentError, ConfigError
-from agent.settings.agent import DoorSettings, GpioRelay, PlayedRelay, SerialReader
+from agent.settings.door import DoorSettings
+from agent.settings.lines import GpioRelay, PlayedRelay
+from agent.settings.readers import SerialReader
 from drivers import registry
 
 GOOD = tomllib.loads("""

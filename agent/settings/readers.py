@@ -1,0 +1,126 @@
+"""The tables `[[door.reader]]`: one model for each driver of a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from agent.settings.lines import Chip, Pin
+from agent.settings.parts import AbsolutePath, Field, Part, model_validator
+
+ReaderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+
+
+class ReaderPart(Part):
+    """What every reader has."""
+
+    name: ReaderName
+    """What logs and the journal call it."""
+    direction: Literal["in", "out"] = "in"
+    """`in`: on the outer side of the door. `out`: on the inner side; it lets somebody out and makes no visit."""
+
+    def gpio_pins(self) -> Iterator[tuple[str, int | None, int]]:
+        """Each pin of the header that the reader uses: the key's name, the chip and the pin."""
+        yield from ()
+
+
+class SerialReader(ReaderPart):
+    """A table `[[door.reader]]` with the driver `serial`."""
+
+    driver: Literal["serial"]
+    """A scanner that sends lines over a serial port or USB-serial."""
+    port: AbsolutePath
+    """The device: best its stable name in /dev/serial/by-id."""
+    baud: Annotated[int, Field(strict=True, ge=300, le=4_000_000)] = 9600
+    """The scanner's speed; USB-serial scanners ignore it."""
+    prefix: Annotated[str, Field(max_length=16, pattern=r"^[\x00-\xff]*$")] = ""
+    """What the scanner puts before a code, if it is set to."""
+    suffix: Annotated[str, Field(max_length=16, pattern=r"^[\x00-\xff]*$")] = ""
+    """What it puts after a code; left out, any line end."""
+    max_bytes: Annotated[int, Field(strict=True, ge=64, le=65_536)] = 1024
+    """A longer line is thrown away whole."""
+    gap_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 2.0
+    """A line whose end does not come for this long is thrown away."""
+    module: Literal["none", "gm65"] = "none"
+    """`gm65`: a scan module of the GM65 family, which is set up by commands at each start; `none`: a scanner that is set up by itself."""
+    trigger: Literal["continuous", "motion", "command"] = "continuous"
+    """With `gm65`: it looks for codes all the time, when something moves before it, or only when told to."""
+
+
+class KeyboardReader(ReaderPart):
+    """A table `[[door.reader]]` with the driver `keyboard`."""
+
+    driver: Literal["keyboard"]
+    """A USB scanner or keypad that types like a keyboard; it is grabbed, so that nothing reaches a console."""
+    device: AbsolutePath
+    """The device: best its stable name in /dev/input/by-id or /dev/input/by-path, which ends in -event-kbd."""
+    layout: Literal["us", "de", "fr"] = "us"
+    """The keyboard that the scanner is set to be."""
+    max_bytes: Annotated[int, Field(strict=True, ge=64, le=65_536)] = 1024
+    """A longer line is thrown away whole."""
+    gap_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 5.0
+    """A line whose next key does not come for this long is thrown away."""
+
+
+class WiegandReader(ReaderPart):
+    """A table `[[door.reader]]` with the driver `wiegand`."""
+
+    driver: Literal["wiegand"]
+    """A reader or keypad with the two lines D0 and D1."""
+    d0: Pin
+    """The BCM number of the line D0 (often green)."""
+    d1: Pin
+    """The BCM number of the line D1 (often white)."""
+    chip: Chip = None
+    """The number in /dev/gpiochip…; left out, the board's own."""
+    pull: Literal["up", "none"] = "up"
+    """The chip's own pull-up on both lines, or `none` where the level shifter has one."""
+    key_gap_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 5.0
+    """A PIN whose next key does not come for this long is thrown away."""
+
+    def gpio_pins(self) -> Iterator[tuple[str, int | None, int]]:
+        """Both lines."""
+        yield "d0", self.chip, self.d0
+        yield "d1", self.chip, self.d1
+
+    @model_validator(mode="after")
+    def _apart(self) -> WiegandReader:
+        if self.d0 == self.d1:
+            raise ValueError(f"d0 and d1 are both the pin {self.d0}")
+        return self
+
+
+class OsdpReader(ReaderPart):
+    """A table `[[door.reader]]` with the driver `osdp`."""
+
+    driver: Literal["osdp"]
+    """A reader that speaks OSDP v2 over RS-485."""
+    port: AbsolutePath
+    """The RS-485 adapter: best its stable name in /dev/serial/by-id."""
+    baud: Literal[9600, 19200, 38400, 57600, 115200, 230400] = 9600
+    """The bus's speed."""
+    address: Annotated[int, Field(strict=True, ge=0, le=126)] = 0
+    """The reader's address on the bus."""
+    key_file: str
+    """File of the reader's secure channel base key, 32 hexadecimal digits; without a secure channel nothing is read."""
+    key_gap_s: Annotated[float, Field(strict=True, gt=0, le=60)] = 5.0
+    """A PIN whose next key does not come for this long is thrown away."""
+    silent_s: Annotated[float, Field(strict=True, ge=1, le=60)] = 8.0
+    """A reader that does not answer for this long is an alarm."""
+
+
+class CameraReader(ReaderPart):
+    """A table `[[door.reader]]` with the driver `camera`."""
+
+    driver: Literal["camera"]
+    """A camera, watched by a process of its own (`tourlatch camera`) that hands over what it reads."""
+    socket: AbsolutePath
+    """The unix socket that the agent makes for that process."""
+    user: str = "tourlatch-camera"
+    """The user that the process runs as; nobody else may hand over a code."""
+
+
+AnyReader = Annotated[
+    SerialReader | KeyboardReader | WiegandReader | OsdpReader | CameraReader,
+    Field(discriminator="driver"),
+]
