@@ -38,7 +38,7 @@ def _known(factories: Mapping[str, Factory], kind: str, driver: str) -> Factory:
 def _gpio(*, pin: int, active: Literal["high", "low"], chip: int | None = None, work_dir: str | None = None) -> Line:
     if active not in {"high", "low"}:
         raise ValueError(f"active says which level energises the relay, high or low, not {active!r}")
-    from drivers.relay_gpio import GpioLine
+    from drivers.gpio import GpioLine
 
     return GpioLine(pin, active_high=active == "high", chip=chip, work_dir=work_dir)
 

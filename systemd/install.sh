@@ -126,7 +126,7 @@ make_venv() {
   # The agent's user cannot write these later, and without them every start takes three times as long.
   do_it "$release/bin/python" -I -m compileall -q "$release/lib"
   do_it "$release/bin/tourlatch" --version
-  do_it "$release/bin/python" -I -c 'import agent.daemon.run, agent.desk.run, agent.knock, agent.store.files, drivers.relay_gpio, drivers.reader_serial'
+  do_it "$release/bin/python" -I -c 'import agent.daemon.run, agent.desk.run, agent.knock, agent.store.files, drivers.gpio, drivers.reader_serial'
   # Written before it is used: the links below must not point at what a power cut takes away.
   do_it sync
   if [ -z "$dry_run" ]; then trap - EXIT; fi

@@ -16,7 +16,7 @@ import pytest
 from drivers.base import DriverError, Line, LockedBy, Pulse
 from drivers.fake import PlayedLine
 from drivers.relay import PulsedRelay
-from drivers.relay_gpio import GpioLine
+from drivers.gpio import GpioLine
 
 WAIT_S = 10.0
 
@@ -62,7 +62,7 @@ def real_pin(*, active_high: bool) -> Callable[[Path], Iterator[Wired]]:
             pytest.skip("no jumper wire: TOURLATCH_PIN_OUT and TOURLATCH_PIN_IN are not set")
         from gpiozero import DigitalInputDevice
 
-        from drivers.relay_gpio import _lgpio_factory
+        from drivers.gpio import _lgpio_factory
 
         out, back = int(os.environ["TOURLATCH_PIN_OUT"]), int(os.environ["TOURLATCH_PIN_IN"])
         line = GpioLine(out, active_high=active_high, work_dir=str(tmp_path))

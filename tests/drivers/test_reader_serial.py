@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from drivers.base import DeviceMissingError, Frame, ReaderState
-from drivers.reader_serial import SerialReader, _reason
+from drivers.reader_serial import SerialReader
+from drivers.serial_port import reason
 
 WAIT_S = 10.0
 READY, LOST = ReaderState.READY, ReaderState.LOST
@@ -303,9 +304,7 @@ def test_fail__a_missing_port_is_named(tmp_path: Path) -> None:
     port = tmp_path / "scanner"
     with pytest.raises(DeviceMissingError) as caught:
         SerialReader("front", str(port)).open()
-    assert str(caught.value) == (
-        f"Reader front: {port} is not there. Plug the scanner in, or correct `port` ({os.strerror(errno.ENOENT)})."
-    )
+    assert str(caught.value) == (f"Reader front: {port} is not there. Plug it in, or correct `port` ({os.strerror(errno.ENOENT)}).")
 
 
 def test_fail__a_port_in_use_is_refused(scanner: Scanner) -> None:
@@ -332,7 +331,7 @@ def test_fail__a_file_is_no_port(tmp_path: Path) -> None:
 
 def test_fail__a_port_without_permission_says_which_group() -> None:
     """The commonest mistake on a new board is told with its remedy."""
-    assert "dialout (Permission denied)" in _reason(PermissionError(errno.EACCES, "denied"))
+    assert "dialout (Permission denied)" in reason(PermissionError(errno.EACCES, "denied"))
 
 
 def test_ok__run_begins_lost_when_the_scanner_is_not_there_yet(scanner: Scanner) -> None:

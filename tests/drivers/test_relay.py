@@ -15,7 +15,7 @@ import pytest
 
 from drivers.base import DriverError, LockedBy, Pulse, RelayBusyError, RelayClosedError
 from drivers.fake import PlayedLine
-from drivers.relay import LOCK_ATTEMPTS, PulsedRelay
+from drivers.relay import ATTEMPTS, PulsedRelay
 
 MAX_S = 5.0
 WAIT_S = 10.0
@@ -259,37 +259,37 @@ def test_fail__a_release_that_the_guard_does_not_hear_of_is_locked(bench: Bench,
 def test_fail__a_release_that_neither_releases_nor_locks_is_tried_on(bench: Bench) -> None:
     """A line that is stuck released after a failed release is a fault, and the guard goes on locking it."""
     bench.line.release_error = OSError("the line does not release")
-    bench.line.lock_failures = LOCK_ATTEMPTS
+    bench.line.lock_failures = ATTEMPTS
     with pytest.raises(DriverError, match="did not release"):
         bench.relay.release(MAX_S, bench.pulses.put)
     assert bench.faults.qsize() == 1
     assert bench.relay.is_released
     bench.wait_until_locked()
-    assert bench.line.events == ["locked", "released", *["locked"] * (LOCK_ATTEMPTS + 1)]
+    assert bench.line.events == ["locked", "released", *["locked"] * (ATTEMPTS + 1)]
 
 
 def test_ok__a_lock_that_fails_once_is_tried_again(bench: Bench) -> None:
     """A passing failure to lock is mended on the spot and is no fault."""
     bench.relay.release(0.01, bench.pulses.put)
-    bench.line.lock_failures = LOCK_ATTEMPTS - 1
+    bench.line.lock_failures = ATTEMPTS - 1
     assert bench.next_pulse().locked_by is LockedBy.TIME
     assert bench.faults.empty()
 
 
 def test_fail__a_lock_that_keeps_failing_is_a_fault_and_is_tried_on(bench: Bench) -> None:
     """A line that does not lock is told to the agent, refuses further pulses, and is tried on until it locks."""
-    bench.line.lock_failures = LOCK_ATTEMPTS
+    bench.line.lock_failures = ATTEMPTS
     bench.relay.release(0.01, bench.pulses.put)
     assert "does not lock" in str(bench.faults.get(timeout=WAIT_S))
     with pytest.raises(RelayBusyError):
         bench.relay.release(0.01, bench.pulses.put)
     assert bench.next_pulse().locked_by is LockedBy.TIME
-    assert bench.line.events == ["locked", "released", *["locked"] * (LOCK_ATTEMPTS + 1)]
+    assert bench.line.events == ["locked", "released", *["locked"] * (ATTEMPTS + 1)]
 
 
 def test_fail__an_order_to_lock_that_fails_says_so(bench: Bench) -> None:
     """Whoever orders a lock learns that it did not happen; so does the agent."""
-    bench.line.lock_failures = LOCK_ATTEMPTS
+    bench.line.lock_failures = ATTEMPTS
     with pytest.raises(DriverError, match="could not be driven locked"):
         bench.relay.lock()
     assert bench.faults.qsize() == 1
@@ -297,7 +297,7 @@ def test_fail__an_order_to_lock_that_fails_says_so(bench: Bench) -> None:
 
 def test_fail__a_line_that_does_not_lock_is_given_back_all_the_same(bench: Bench) -> None:
     """On close the resistor is the last hope of a line that cannot be driven."""
-    bench.line.lock_failures = LOCK_ATTEMPTS
+    bench.line.lock_failures = ATTEMPTS
     with pytest.raises(DriverError):
         bench.relay.close()
     assert bench.faults.qsize() == 1
@@ -307,7 +307,7 @@ def test_fail__a_line_that_does_not_lock_is_given_back_all_the_same(bench: Bench
 def test_fail__a_line_that_cannot_be_locked_makes_no_relay() -> None:
     """A relay that may be released is not taken into service."""
     line = FailingLine()
-    line.lock_failures = LOCK_ATTEMPTS
+    line.lock_failures = ATTEMPTS
     with pytest.raises(DriverError, match="failing line"):
         PulsedRelay(line, max_s=MAX_S, on_fault=print)
 
@@ -333,7 +333,7 @@ def test_ok__a_fault_callback_that_raises_does_not_end_the_guard(caplog: pytest.
         raise RuntimeError("cannot even die")
 
     relay = PulsedRelay(line, max_s=MAX_S, on_fault=fail)
-    line.lock_failures = LOCK_ATTEMPTS
+    line.lock_failures = ATTEMPTS
     relay.release(0.01, lambda _: locked.set())
     assert locked.wait(WAIT_S)
     relay.close()

@@ -16,7 +16,7 @@ import pytest
 from gpiozero.pins.mock import MockFactory
 
 from drivers.base import DeviceMissingError, DriverError
-from drivers.relay_gpio import GpioLine
+from drivers.gpio import GpioLine
 
 STAND_IN = """
 SET_PULL_NONE = SET_PULL_UP = SET_PULL_DOWN = BOTH_EDGES = RISING_EDGE = FALLING_EDGE = 1
@@ -47,7 +47,7 @@ def gpio_write(handle, pin, level):
 PREAMBLE = """
 import lgpio, warnings
 from drivers.base import DeviceMissingError
-from drivers.relay_gpio import GpioLine
+from drivers.gpio import GpioLine
 def on_a_pi():
     from gpiozero.pins.lgpio import LGPIOFactory
     LGPIOFactory._get_revision = lambda self: 0xA02082
@@ -128,7 +128,7 @@ def test_fail__a_missing_chip_is_named(tmp_path: Path) -> None:
     """With the real lgpio: a chip that is not there is an error that names it, never another factory."""
     script = (
         "import warnings; warnings.simplefilter('error')\n"
-        "from drivers.base import DeviceMissingError; from drivers.relay_gpio import GpioLine\n"
+        "from drivers.base import DeviceMissingError; from drivers.gpio import GpioLine\n"
         f"try: GpioLine(17, active_high=True, chip=7, work_dir={str(tmp_path)!r})\n"
         "except DeviceMissingError as error: print(error)"
     )
@@ -248,7 +248,7 @@ def test_ok__lgpio_writes_where_it_is_told_and_the_process_stays_where_it_was(tm
     """Left alone lgpio makes a FIFO in the working directory; told LG_WD it moves the whole process there. Ours does neither."""
     elsewhere = tmp_path / "lgpio-files"
     elsewhere.mkdir()
-    ours = f"import os; from drivers.relay_gpio import _load_lgpio; _load_lgpio({str(elsewhere)!r}); print(os.getcwd())"
+    ours = f"import os; from drivers.gpio import _load_lgpio; _load_lgpio({str(elsewhere)!r}); print(os.getcwd())"
     assert python(ours, lgpio=None, tmp_path=tmp_path).strip() == str(tmp_path / "working")
     assert list((tmp_path / "working").iterdir()) == []
     assert [file.name for file in elsewhere.iterdir()] == [".lgd-nfy0"]
