@@ -1,4 +1,4 @@
-"""A scanner on a serial line, USB or real: the only importer of pyserial.
+"""A scanner on a serial line, USB or real.
 
 Rule 1: a read takes all that is waiting, in one system call; nothing is read byte by byte.
 Rule 2: at its first error the port leaves the event loop and is closed. A dead port stays readable for ever, and a callback that
@@ -11,30 +11,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import functools
-import os
 import random
-import termios
 import time
 from collections.abc import Callable
 
-import serial
-
 from drivers.base import DeviceMissingError, Frame, ReaderState
 from drivers.framing import LineFramer
+from drivers.serial_port import PORT_ERRORS, SerialPort, open_port, words
 
 CHUNK_BYTES = 4096
-
-# pyserial lets termios.error through, which is no OSError, and a ValueError where select() does not take the descriptor.
-PORT_ERRORS = (OSError, termios.error, ValueError)
-
-ADVICE = {
-    errno.ENOENT: "is not there. Plug the scanner in, or correct `port`",
-    errno.ENXIO: "is not there. Plug the scanner in, or correct `port`",
-    errno.ENODEV: "is not there. Plug the scanner in, or correct `port`",
-    errno.EACCES: "may not be opened by this user. Add the user to the group that owns it, usually dialout",
-    errno.EAGAIN: "is held by another program. Stop that one first",
-    errno.EBUSY: "is held by another program. Stop that one first",
-}
 
 
 class SerialReader:
@@ -65,17 +50,14 @@ class SerialReader:
         self._new_framer()  # refuses impossible lengths now rather than at the first scan
         self._first_retry_s = first_retry_s
         self._max_retry_s = max_retry_s
-        self._device: serial.Serial | None = None
+        self._device: SerialPort | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self) -> None:
         """Claim the port for this program alone; raises `DeviceMissingError` naming it, with the system's reason. Once is enough."""
         if self._device is not None:
             return
-        try:
-            self._device = serial.Serial(self._port, baudrate=self._baud, timeout=0, exclusive=True)
-        except PORT_ERRORS as error:
-            raise DeviceMissingError(f"Reader {self._name}: {self._port} {_reason(error)}.") from error
+        self._device = open_port(self._name, self._port, self._baud)
 
     async def run(self, on_frame: Callable[[Frame], None], on_state: Callable[[ReaderState, str], None]) -> None:
         """Read until cancelled; a lost port is reported with a sentence, then reopened for ever.
@@ -91,10 +73,11 @@ class SerialReader:
             while True:
                 if self._device is None:
                     retry_s = await self._reopen(retry_s)
+                    continue
                 ready_ns = time.monotonic_ns()
                 lost = self._listen(self._device, on_frame)
                 on_state(ReaderState.READY, f"Reader {self._name}: reading from {self._port}.")
-                reason = _words(await lost)
+                reason = words(await lost)
                 on_state(ReaderState.LOST, f"Reader {self._name}: lost {self._port} ({reason}). Check its cable; it is tried again.")
                 # A port that opens and fails at once again does not start over with short pauses.
                 if time.monotonic_ns() - ready_ns > self._max_retry_s * 1e9:
@@ -125,7 +108,7 @@ class SerialReader:
                 continue
             return retry_s
 
-    def _listen(self, device: serial.Serial, on_frame: Callable[[Frame], None]) -> asyncio.Future[Exception]:
+    def _listen(self, device: SerialPort, on_frame: Callable[[Frame], None]) -> asyncio.Future[Exception]:
         """Let the loop read the port; the future is why it failed, and by then it is out of the loop and closed."""
         loop = asyncio.get_running_loop()
         framer = self._new_framer()
@@ -156,13 +139,3 @@ class SerialReader:
         except PORT_ERRORS as error:
             lose(error)
         return lost
-
-
-def _words(error: Exception) -> str:
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error)
-
-
-def _reason(error: Exception) -> str:
-    advice = ADVICE.get(getattr(error, "errno", None) or 0, "could not be opened. Check that it is a serial port")
-    return f"{advice} ({_words(error)})"
