@@ -1,7 +1,7 @@
 """What the door may say about time (promise P6).
 
 Rule 1: an instant is an integer of milliseconds since 1970 in UTC, named `…_ms`; a tick counts nanoseconds since power-on and
-        goes on while the wall clock jumps. Zones exist for people only.
+        goes on while the wall clock jumps. Zones exist for what people read, and for the hours of a door, which people wrote.
 Rule 2: "now" is never an instant but an interval, from the earliest to the latest that it can be.
 Rule 3: a time without an offset is refused, never guessed.
 """
@@ -40,19 +40,20 @@ def from_iso(text: str) -> int:
 
 def to_iso(instant_ms: int) -> str:
     """The instant as Knock's Visit API writes it: `2020-03-31T23:22:06.214Z`."""
-    return _in_zone(instant_ms, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return in_zone(instant_ms, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def for_people(instant_ms: int, zone: tzinfo, *, near_ms: int | None = None) -> str:
     """The instant in the property's zone, `3:30 PM`; with the day before it unless `near_ms` falls on the same day."""
-    moment = _in_zone(instant_ms, zone)
+    moment = in_zone(instant_ms, zone)
     clock = f"{moment.hour % 12 or 12}:{moment.minute:02d} {'AM' if moment.hour < 12 else 'PM'}"  # noqa: PLR2004 - noon
-    if near_ms is not None and _in_zone(near_ms, zone).date() == moment.date():
+    if near_ms is not None and in_zone(near_ms, zone).date() == moment.date():
         return clock
     return f"{moment:%A, %B} {moment.day} at {clock}"
 
 
-def _in_zone(instant_ms: int, zone: tzinfo) -> datetime:
+def in_zone(instant_ms: int, zone: tzinfo) -> datetime:
+    """The instant as the clocks on the zone's walls show it; raises `OverflowError` beyond the years 1 to 9999."""
     return (_EPOCH + timedelta(milliseconds=instant_ms)).astimezone(zone)
 
 
@@ -76,6 +77,14 @@ class Interval:
     def nearest_ms(self, guess_ms: int) -> int:
         """The guess, moved into the interval when it lies outside."""
         return min(max(guess_ms, self.earliest_ms), self.latest_ms)
+
+
+class Answer(enum.Enum):
+    """To a question about now, which is an interval: for all of it, for none, or for a part."""
+
+    YES = "yes"
+    NO = "no"
+    PERHAPS = "perhaps"
 
 
 class Trust(enum.StrEnum):

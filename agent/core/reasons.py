@@ -13,6 +13,8 @@ from datetime import tzinfo
 
 from agent.core.clock import for_people
 
+_MINUTE_MS = 60_000
+
 
 class Reason(enum.StrEnum):
     """Why a door stays shut."""
@@ -29,6 +31,10 @@ class Reason(enum.StrEnum):
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
     USED_UP = "used_up"
+    OUT_OF_HOURS = "out_of_hours"
+    CLOSED_DAY = "closed_day"
+    REENTRY_PAUSE = "reentry_pause"
+    PASSBACK = "passback"
     CLOCK_UNCERTAIN = "clock_uncertain"
     LOCKED_OUT = "locked_out"
     BUSY = "busy"
@@ -40,7 +46,8 @@ class Reason(enum.StrEnum):
 class Explanation:
     """The two sentences of a reason, and whether it counts as guessing.
 
-    `{time}` is the instant that helps (when to come back), `{doors}` the doors that the code does open, `{call}` whom to call.
+    `{time}` is the instant that helps (when to come back), `{again}` the same with the minute rounded up, for waits of seconds, `{opening}`
+    the same as a sentence, which says so if there is none; `{doors}` are the doors that the code does open, `{call}` says whom to call.
     """
 
     prospect: str
@@ -101,6 +108,22 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "This code was used as often as it may be. {call}",
         "The code was used at this door as often as the rules allow.",
     ),
+    Reason.OUT_OF_HOURS: Explanation(
+        "This door does not let tours in at this time of the day. {opening} {call}",
+        "The code is good, but the time is outside of this door's hours. {opening}",
+    ),
+    Reason.CLOSED_DAY: Explanation(
+        "There are no tours at this door today. {opening} {call}",
+        "The code is good, but the day is one of those on which this door is closed. {opening}",
+    ),
+    Reason.REENTRY_PAUSE: Explanation(
+        "This code opened this door a moment ago. It opens it again from {again}. {call}",
+        "The code was used at this door so shortly before that the rules ask for a pause, until {again}.",
+    ),
+    Reason.PASSBACK: Explanation(
+        "This code has let somebody in by another door. Use that door again. {call}",
+        "The code came in by another door and was not seen leaving: anti-passback refuses it until then, or until its time is over.",
+    ),
     Reason.CLOCK_UNCERTAIN: Explanation(
         "The door cannot tell the time just now, so it cannot check your code. {call}",
         "The door's clock is too uncertain to say whether the code is in its window: bring the network back or fit a battery-backed clock.",
@@ -147,8 +170,10 @@ def for_operator(reason: Reason, circumstance: Circumstance) -> str:
 
 
 def _fill(sentence: str, circumstance: Circumstance) -> str:
-    time_ms = circumstance.time_ms
-    time = "its time" if time_ms is None else for_people(time_ms, circumstance.zone, near_ms=circumstance.now_ms)
+    time_ms, zone, now_ms = circumstance.time_ms, circumstance.zone, circumstance.now_ms
+    time = "its time" if time_ms is None else for_people(time_ms, zone, near_ms=now_ms)
+    again = time if time_ms is None else for_people(-(-time_ms // _MINUTE_MS) * _MINUTE_MS, zone, near_ms=now_ms)
     doors = " or ".join(circumstance.doors) or "none here"
+    opening = "No other time is set." if time_ms is None else f"The next tours are let in from {time}."
     call = f"Help: {circumstance.phone}." if circumstance.phone else ""
-    return sentence.format(time=time, doors=doors, call=call).rstrip()
+    return sentence.format(time=time, again=again, opening=opening, doors=doors, call=call).rstrip()

@@ -31,7 +31,8 @@ def test_granted__every_reason_is_explained() -> None:
     assert list(EXPLANATIONS) == list(Reason)
     assert [reason.value for reason in Reason] == [
         "unreadable", "unknown_key", "retired_key", "bad_signature", "wrong_pin", "wrong_community", "wrong_door", "too_early", "too_late",
-        "cancelled", "superseded", "used_up", "clock_uncertain", "locked_out", "busy", "store_failed", "relay_failed",
+        "cancelled", "superseded", "used_up", "out_of_hours", "closed_day", "reentry_pause", "passback", "clock_uncertain", "locked_out", "busy",
+        "store_failed", "relay_failed",
     ]  # fmt: skip
 
 
@@ -40,10 +41,10 @@ def test_granted__both_sentences_are_sentences(reason: Reason) -> None:
     """Each reason has a sentence for the prospect that ends in whom to call, and one for the operator that does not."""
     explanation = EXPLANATIONS[reason]
     assert placeholders(explanation.prospect)[-1] == "call"
-    assert explanation.prospect.endswith(". {call}")
-    assert set(placeholders(explanation.prospect)) <= {"call", "time", "doors"}
-    assert set(placeholders(explanation.operator)) <= {"time", "doors"}
-    assert explanation.operator.endswith(".")
+    assert explanation.prospect.endswith((". {call}", ". {opening} {call}"))
+    assert set(placeholders(explanation.prospect)) <= {"call", "time", "again", "opening", "doors"}
+    assert set(placeholders(explanation.operator)) <= {"time", "again", "opening", "doors"}
+    assert explanation.operator.endswith((".", ". {opening}"))
     assert explanation.operator[0].isupper()
     assert explanation.prospect[0].isupper()
 
@@ -99,6 +100,21 @@ def test_denied__what_counts_as_guessing() -> None:
             "This code opens another door: front or gym. Help: (206) 555-0134.",
             "The code is genuine, but not for this door; it opens front or gym.",
         ),
+        (
+            Reason.OUT_OF_HOURS,
+            "This door does not let tours in at this time of the day. The next tours are let in from 3:30 PM. Help: (206) 555-0134.",
+            "The code is good, but the time is outside of this door's hours. The next tours are let in from 3:30 PM.",
+        ),
+        (
+            Reason.CLOSED_DAY,
+            "There are no tours at this door today. The next tours are let in from 3:30 PM. Help: (206) 555-0134.",
+            "The code is good, but the day is one of those on which this door is closed. The next tours are let in from 3:30 PM.",
+        ),
+        (
+            Reason.REENTRY_PAUSE,
+            "This code opened this door a moment ago. It opens it again from 3:30 PM. Help: (206) 555-0134.",
+            "The code was used at this door so shortly before that the rules ask for a pause, until 3:30 PM.",
+        ),
     ],
 )
 def test_granted__a_sentence_with_its_facts(reason: Reason, prospect: str, operator: str) -> None:
@@ -116,6 +132,20 @@ def test_granted__sentences_without_facts() -> None:
     """A time or door that is not known is paraphrased."""
     assert for_prospect(Reason.TOO_LATE, BARE) == "This code stopped working at its time. Book a new time on the website."
     assert for_prospect(Reason.WRONG_DOOR, BARE) == "This code opens another door: none here."
+
+
+@pytest.mark.parametrize("reason", [Reason.OUT_OF_HOURS, Reason.CLOSED_DAY])
+def test_granted__a_door_that_never_opens_says_so(reason: Reason) -> None:
+    """Where no opening is known none is paraphrased, and nobody is sent home to wait for one."""
+    assert for_prospect(reason, BARE) == EXPLANATIONS[reason].prospect.removesuffix("{opening} {call}") + "No other time is set."
+    assert for_operator(reason, BARE).endswith(". No other time is set.")
+
+
+@pytest.mark.parametrize(("late_ms", "said"), [(-60_000, "3:29 PM"), (-59_999, "3:30 PM"), (-1, "3:30 PM"), (0, "3:30 PM"), (1, "3:31 PM")])
+def test_granted__a_pause_of_seconds_is_rounded_up(late_ms: int, said: str) -> None:
+    """Whoever comes back in the minute that was named does not wait again."""
+    circumstance = Circumstance(ANGELES, "", HALF_PAST_THREE_MS - HOUR_MS, HALF_PAST_THREE_MS + late_ms)
+    assert for_prospect(Reason.REENTRY_PAUSE, circumstance).endswith(f" from {said}.")
 
 
 def test_granted__a_phone_with_braces_is_only_text() -> None:
