@@ -23,6 +23,7 @@ COMMANDS = {
     "code": ("agent.cli.code", "Make, read and try tour codes."),
     "desk": ("agent.cli.desk", "Run the booking site, the roster feed and the staff page."),
     "demo": ("agent.cli.demo", "Tell the whole story on a played scanner and a played board."),
+    "doctor": ("agent.cli.doctor", "Look after this board; walk through its wiring."),
     "events": ("agent.cli.live", "What happened, or what happens."),
     "keys": ("agent.cli.keys", "Signing keys and their ids."),
     "lock": ("agent.cli.live", "Lock every door now."),

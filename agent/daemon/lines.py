@@ -6,11 +6,13 @@ Rule: nothing heavy is imported here, since `tourlatch lock` runs from `ExecStop
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from agent.settings.agent import AgentSettings
 from agent.settings.door import DoorSettings
+from agent.settings.parts import Part
 from drivers import registry
-from drivers.base import DriverError, Line
+from drivers.base import DriverError, Input, Line
 
 
 def line_of(door: DoorSettings, work_dir: Path) -> Line:
@@ -19,6 +21,27 @@ def line_of(door: DoorSettings, work_dir: Path) -> Line:
     if door.relay.driver == "gpio":
         options["work_dir"] = str(work_dir)
     return registry.line(door.relay.driver, options)
+
+
+def output_of(part: Part, work_dir: Path, *, released: bool = False) -> Line:
+    """The line of a relay, a lamp or a buzzer, claimed at rest or released; raises `DriverError` naming what is missing."""
+    driver, options = _driver_of(part, {"pin", "active", "chip", "path"}, work_dir)
+    return registry.line(driver, options, released=released)
+
+
+def input_of(part: Part, work_dir: Path) -> Input:
+    """A watched line; raises `DriverError` naming what is missing."""
+    driver, options = _driver_of(part, {"pin", "active", "pull", "chip", "path"}, work_dir)
+    return registry.watched(driver, options)
+
+
+def _driver_of(part: Part, keys: set[str], work_dir: Path) -> tuple[str, dict[str, Any]]:
+    """A driver's name, and those settings of a line that are the driver's own."""
+    options: dict[str, Any] = part.model_dump(include=keys, mode="json")
+    driver = str(part.model_dump(include={"driver"})["driver"])
+    if driver == "gpio":
+        options["work_dir"] = str(work_dir)
+    return driver, options
 
 
 def lock_all(settings: AgentSettings) -> list[str]:
