@@ -75,7 +75,9 @@ install_files() {
     put "$lib/modules-load.d" tourlatch.modules tourlatch.conf
     put "$lib/udev/rules.d" 70-tourlatch.rules 70-tourlatch.rules
   fi
-  put "$DESTDIR$PREFIX/share/doc/tourlatch" README.md README.md
+  for document in README.md WIRING.md wiring-strike.svg wiring-maglock.svg; do
+    put "$DESTDIR$PREFIX/share/doc/tourlatch" "$document" "$document"
+  done
   put "$DESTDIR$PREFIX/share/doc/tourlatch" ../config/agent.toml agent.toml
   put "$DESTDIR$PREFIX/share/doc/tourlatch" ../config/desk.toml desk.toml
   do_it mkdir -p "$DESTDIR$PREFIX/bin" "$DESTDIR/etc/tourlatch/keys"

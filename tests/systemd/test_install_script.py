@@ -62,8 +62,11 @@ def test_ok__all_files_below_a_folder(tmp_path: Path) -> None:
         "usr/local/lib/tmpfiles.d/tourlatch.conf",
         "usr/local/lib/udev/rules.d/70-tourlatch.rules",
         "usr/local/share/doc/tourlatch/README.md",
+        "usr/local/share/doc/tourlatch/WIRING.md",
         "usr/local/share/doc/tourlatch/agent.toml",
         "usr/local/share/doc/tourlatch/desk.toml",
+        "usr/local/share/doc/tourlatch/wiring-maglock.svg",
+        "usr/local/share/doc/tourlatch/wiring-strike.svg",
     }
     assert (tmp_path / "usr/local/bin/tourlatch").readlink() == Path("/opt/tourlatch/venv/bin/tourlatch")
     for name in ("credentials", "doors", "desk", "desk/keys"):

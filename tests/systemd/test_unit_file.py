@@ -104,7 +104,7 @@ def test_ok__the_clock_can_be_read_and_not_set() -> None:
 def test_ok__pins_and_scanners_pass_and_nothing_else() -> None:
     """The devices are the pins and the serial ports, and their groups are the user's."""
     settings = _settings()
-    assert settings["DeviceAllow"] == [f"char-{name} rw" for name in ("gpiochip", "ttyACM", "ttyUSB", "ttyAMA", "ttyS")]
+    assert settings["DeviceAllow"] == [f"char-{name} rw" for name in ("gpiochip", "ttyACM", "ttyUSB", "ttyAMA", "ttyS", "input")]
     assert settings["SupplementaryGroups"] == ["gpio dialout"]
     assert not {"PrivateDevices", "PrivateUsers", "ProcSubset", "PrivateNetwork"} & set(settings)
 
