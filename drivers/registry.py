@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from drivers.base import Line, Reader, UnknownDriverError
+from drivers.base import Input, Line, Reader, UnknownDriverError
 
 Factory = TypeVar("Factory")
 
 
-def line(driver: str, options: Mapping[str, Any]) -> Line:
-    """A relay's line by its driver's name; `options` are the driver's own settings.
+def line(driver: str, options: Mapping[str, Any], *, released: bool = False) -> Line:
+    """A driven line by its driver's name; `options` are the driver's own settings, `released` the level at which it is claimed.
 
     Raises:
         UnknownDriverError: there is no such driver.
         DeviceMissingError: the line cannot be had.
     """
-    return _known(RELAYS, "relay", driver)(**options)
+    return _known(RELAYS, "relay", driver)(**options, released=released)
+
+
+def watched(driver: str, options: Mapping[str, Any]) -> Input:
+    """A watched line by its driver's name; `options` are the driver's own settings, without how it is debounced and what is normal.
+
+    Raises:
+        UnknownDriverError: there is no such driver.
+        DeviceMissingError: the line cannot be had.
+    """
+    return _known(INPUTS, "input", driver)(**options)
 
 
 def reader(driver: str, name: str, options: Mapping[str, Any]) -> Reader:
@@ -35,18 +45,48 @@ def _known(factories: Mapping[str, Factory], kind: str, driver: str) -> Factory:
     return factories[driver]
 
 
-def _gpio(*, pin: int, active: Literal["high", "low"], chip: int | None = None, work_dir: str | None = None) -> Line:
+def _gpio(
+    *,
+    pin: int,
+    active: Literal["high", "low"],
+    chip: int | None = None,
+    work_dir: str | None = None,
+    released: bool = False,
+) -> Line:
     if active not in {"high", "low"}:
         raise ValueError(f"active says which level energises the relay, high or low, not {active!r}")
     from drivers.gpio import GpioLine
 
-    return GpioLine(pin, active_high=active == "high", chip=chip, work_dir=work_dir)
+    return GpioLine(pin, active_high=active == "high", released=released, chip=chip, work_dir=work_dir)
 
 
-def _played_line(*, path: str | None = None) -> Line:
+def _played_line(*, path: str | None = None, released: bool = False) -> Line:
     from drivers.fake import PlayedLine
 
-    return PlayedLine(path)
+    return PlayedLine(path, released=released)
+
+
+def _gpio_input(
+    *,
+    pin: int,
+    active: Literal["high", "low"],
+    pull: Literal["up", "down", "none"],
+    chip: int | None = None,
+    work_dir: str | None = None,
+) -> Input:
+    if active not in {"high", "low"}:
+        raise ValueError(f"active says at which level the input is active, high or low, not {active!r}")
+    if pull not in {"up", "down", "none"}:
+        raise ValueError(f"pull is up, down or none, not {pull!r}")
+    from drivers.gpio import GpioInput
+
+    return GpioInput(pin, active_high=active == "high", pull=pull, chip=chip, work_dir=work_dir)
+
+
+def _played_input(*, path: str) -> Input:
+    from drivers.fake import PlayedInput
+
+    return PlayedInput(path)
 
 
 def _serial(
@@ -73,6 +113,12 @@ def _serial(
     )
 
 
+def _camera(*, name: str, socket: str, user: str, **_of_the_process: object) -> Reader:
+    from drivers.reader_socket import SocketReader
+
+    return SocketReader(name, socket, user)
+
+
 def _played_reader(*, name: str, frames: Sequence[str] = ()) -> Reader:
     from drivers.fake import PlayedReader
 
@@ -80,4 +126,5 @@ def _played_reader(*, name: str, frames: Sequence[str] = ()) -> Reader:
 
 
 RELAYS: Mapping[str, Callable[..., Line]] = {"gpio": _gpio, "played": _played_line}
-READERS: Mapping[str, Callable[..., Reader]] = {"serial": _serial, "played": _played_reader}
+INPUTS: Mapping[str, Callable[..., Input]] = {"gpio": _gpio_input, "played": _played_input}
+READERS: Mapping[str, Callable[..., Reader]] = {"serial": _serial, "played": _played_reader, "camera": _camera}

@@ -18,6 +18,7 @@ from drivers.base import DriverError
 COMMANDS = {
     "availability": ("agent.cli.book", "The times that Knock offers now."),
     "book": ("agent.cli.book", "Book a tour, with its code and PIN."),
+    "camera": ("agent.cli.camera", "Watch a camera for QR codes, as a reader of the agent."),
     "cancel": ("agent.cli.book", "Cancel a tour: its code is dead at once."),
     "check": ("agent.cli.check", "Read a configuration as the programs would."),
     "code": ("agent.cli.code", "Make, read and try tour codes."),

@@ -118,6 +118,14 @@ class CameraReader(ReaderPart):
     """The unix socket that the agent makes for that process."""
     user: str = "tourlatch-camera"
     """The user that the process runs as; nobody else may hand over a code."""
+    camera: Annotated[int, Field(strict=True, ge=0, le=7)] = 0
+    """Which camera, as `rpicam-hello --list-cameras` counts them."""
+    width: Annotated[int, Field(strict=True, ge=320, le=2592, multiple_of=2)] = 1280
+    """The picture's width in pixels. A code needs some two and a half pixels for each of its squares."""
+    height: Annotated[int, Field(strict=True, ge=240, le=1944, multiple_of=2)] = 960
+    """The picture's height in pixels."""
+    frames_per_s: Annotated[int, Field(strict=True, ge=1, le=30)] = 8
+    """So many pictures a second at most are looked at."""
 
 
 AnyReader = Annotated[

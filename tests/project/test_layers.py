@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = {
+    "PIL": {"agent/camera/capture.py"},
     "babel": {"agent/desk/pages/language.py"},
     "cbor2": {"agent/core/codes.py"},
     "email_validator": {"agent/desk/people.py"},
@@ -20,6 +21,7 @@ HOMES = {
     "lgpio": {"drivers/gpio.py"},
     "nacl": {"agent/core/signature.py"},
     "osdp_sys": {"drivers/osdp_bus.py"},
+    "picamera2": {"agent/camera/capture.py"},
     "phonenumbers": {"agent/desk/people.py"},
     "pydantic": {"agent/settings/parts.py"},
     "segno": {"agent/qr.py"},
@@ -27,6 +29,7 @@ HOMES = {
     "sqlite_utils": {"agent/sqlite.py"},
     "starlette": {"agent/web.py"},
     "uvicorn": {"agent/listener.py"},
+    "zxingcpp": {"agent/camera/decode.py"},
 }
 OURS = {"agent", "drivers"}
 
