@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,33 +17,44 @@ from pathlib import Path
 from drivers.base import DeviceMissingError, DriverError, Frame, ReaderState
 
 LOCKED, RELEASED = b"0", b"1"
+IDLE, ACTIVE = b"0", b"1"
 FILE_MODE = 0o644
+LOOK_EVERY_S = 0.02
+# A file that is being written is empty for a moment.
+EMPTY_PAUSES_S = (0.005, 0.02, 0.1)
+JOIN_S = 1.0
+
+
+def _begin(path: str, level: bytes) -> None:
+    """Write the first level into a file that is new or empty; raises `OSError`."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        if not os.pread(descriptor, 1, 0):
+            os.pwrite(descriptor, level, 0)
+    finally:
+        os.close(descriptor)
 
 
 class PlayedLine:
     """A line that records. `events` holds `released`, `locked` and `closed` in their order.
 
     With a `path` its level is the content of that file, `1` for released and `0` for locked, and each drive adds a line
-    `<tick in ns> released|locked` to `<path>.log`. A new file begins at `0`; an old one keeps its level until it is driven, as a pin does.
+    `<tick in ns> released|locked` to `<path>.log`. A new file begins at `0`, or `1` with `released`; an old one keeps its level until it
+    is driven, as a pin does.
 
     Raises `DeviceMissingError` when the file cannot be had.
     """
 
-    def __init__(self, path: str | None, *, name: str = "played relay") -> None:
+    def __init__(self, path: str | None, *, name: str = "played relay", released: bool = False) -> None:
         self._path = path
         self._name = name
         self._is_closed = False
-        self._level = LOCKED
+        self._level = RELEASED if released else LOCKED
         self.events: list[str] = []
         if path is None:
             return
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-            try:
-                if not os.pread(descriptor, 1, 0):
-                    os.pwrite(descriptor, LOCKED, 0)
-            finally:
-                os.close(descriptor)
+            _begin(path, self._level)
         except OSError as error:
             raise DeviceMissingError(
                 f"{name}: its file {path} cannot be had: {error.strerror}. Make its folder, or correct `path`."
@@ -90,6 +102,75 @@ class PlayedLine:
             os.write(descriptor, data)
         finally:
             os.close(descriptor)
+
+
+class PlayedInput:
+    """An input whose level is the content of a file, `1` for active and `0` for not: an edge is what changed when it is looked at next.
+
+    A new file begins at `0`. `name` is the file's own, when none is given.
+
+    Raises `DeviceMissingError` when the file cannot be had.
+    """
+
+    def __init__(self, path: str, *, name: str | None = None) -> None:
+        self._path = path
+        self._name = name or f"played input {path}"
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        try:
+            _begin(path, IDLE)
+        except OSError as error:
+            raise DeviceMissingError(
+                f"{self._name}: its file {path} cannot be had: {error.strerror}. Make its folder, or correct `path`."
+            ) from error
+
+    @property
+    def name(self) -> str:
+        """What an installer calls it."""
+        return self._name
+
+    def read(self) -> bool:
+        """Whether it is active now; raises `DriverError` when the file is gone or holds neither `0` nor `1`, or after `close`."""
+        if self._closed.is_set():
+            raise DriverError(f"{self._name}: the line was given back already")
+        level = b""
+        try:
+            for pause_s in EMPTY_PAUSES_S:
+                level = Path(self._path).read_bytes().strip()
+                if level:
+                    break
+                time.sleep(pause_s)
+        except OSError as error:
+            raise DriverError(f"{self._name}: its file {self._path} cannot be read: {error.strerror}. Write 0 or 1 into it.") from error
+        if level not in {IDLE, ACTIVE}:
+            raise DriverError(f"{self._name}: its file {self._path} holds neither 0 nor 1. Write one of them into it.")
+        return level == ACTIVE
+
+    def watch(self, on_edge: Callable[[bool, int], None]) -> None:
+        """Have every change told that is seen, looking every 20 ms, from a thread of its own; once."""
+        if self._thread is not None:
+            raise RuntimeError(f"{self._name} is watched already")
+        self._thread = threading.Thread(target=self._look, args=(on_edge,), name=f"edges of {self._name}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Give the line back; any number of times."""
+        self._closed.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(JOIN_S)
+
+    def _look(self, on_edge: Callable[[bool, int], None]) -> None:
+        # The first level is told, too: it may have changed since the caller read it.
+        before: bool | None = None
+        while True:
+            # whoever reads it is told that it cannot be read
+            with contextlib.suppress(DriverError):
+                level = self.read()
+                if level != before:
+                    before = level
+                    on_edge(level, time.monotonic_ns())
+            if self._closed.wait(LOOK_EVERY_S):
+                return
 
 
 class PlayedReader:

@@ -1,20 +1,24 @@
-"""A relay's line on a GPIO pin of a Raspberry Pi: the only importer of gpiozero, and through it of lgpio.
+"""Driven and watched lines on GPIO pins of a Raspberry Pi: the only importer of gpiozero, and through it of lgpio.
 
 Rule 1: the pin factory is built by name. Left to itself, gpiozero falls back to another with a warning, and the log says "unlocked"
         while nothing moves, or a pin moves that nobody asked for.
 Rule 2: importing this file is cheap; gpiozero and lgpio are loaded when a line is opened.
 Rule 3: whatever the libraries raise leaves here as a sentence that names the pin and says what to do.
+Rule 4: what is watched is watched through the kernel's own interface (`drivers.chardev`), for its ticks and its numbers of edges.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import types
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivers.base import DeviceMissingError, DriverError
+from drivers.chardev import Edge, Edges, Pull, WatchedLines
 
 if TYPE_CHECKING:
     from gpiozero.pins import Factory
@@ -25,12 +29,16 @@ LGPIO_MISSING = (
 )
 
 
+log = logging.getLogger(__name__)
+
+
 class GpioLine:
     """One output pin. Active means that the relay's input is energised, and energised means released.
 
-    The pin comes up locked. `pin` is the number that the Pi's documentation gives the GPIO, not its place on the header. `active_high`
-    says which level energises: true for high. `chip` is the N of /dev/gpiochipN, the header's own when not given. `factory` is another
-    pin factory of gpiozero's, for tests. `work_dir` is a directory in which lgpio may make its files.
+    The pin comes up locked, or with `released` released, and in either case was never at the other level before. `pin` is the number that
+    the Pi's documentation gives the GPIO, not its place on the header. `active_high` says which level energises: true for high. `chip` is
+    the N of /dev/gpiochipN, the header's own when not given. `factory` is another pin factory of gpiozero's, for tests. `work_dir` is a
+    directory in which lgpio may make its files.
 
     Raises `DeviceMissingError` when the pin cannot be had.
     """
@@ -40,6 +48,7 @@ class GpioLine:
         pin: int,
         *,
         active_high: bool,
+        released: bool = False,
         chip: int | None = None,
         factory: Factory | None = None,
         work_dir: str | None = None,
@@ -47,10 +56,11 @@ class GpioLine:
         from gpiozero import DigitalOutputDevice, GPIOPinInUse, PinInvalidPin
 
         self._name = f"GPIO{pin}"
+        self._is_released = released
         if factory is None:
             factory = _lgpio_factory(chip, work_dir)
         try:
-            self._device = DigitalOutputDevice(pin, active_high=active_high, initial_value=False, pin_factory=factory)
+            self._device = DigitalOutputDevice(pin, active_high=active_high, initial_value=released, pin_factory=factory)
         except PinInvalidPin as error:
             raise DeviceMissingError(f"{self._name}: this board has no such pin ({error}). Give the GPIO's number.") from error
         except GPIOPinInUse as error:
@@ -75,17 +85,117 @@ class GpioLine:
                 self._device.off()
         except Exception as error:
             raise DriverError(f"{self._name}: the pin does not take its level ({error}). Check that nothing else uses it.") from error
+        self._is_released = released
 
     def close(self) -> None:
         """Give the pin back: it becomes an input that floats, held by its resistor. Any number of times.
 
+        A pin that is released stays as it is, and is the process's until its end: that is fire, and nothing may lock. What the pin
+        does after the process is the kernel's affair: a Raspberry Pi's leaves it driven, unless `strict_gpiod` is set.
+
         The factory stays open. All of gpiozero's local factories share one table of pins, so closing one would let go the pins
         of every other door.
         """
+        if self._is_released:
+            _left_released.append(self._device)
+            return
         try:
             self._device.close()
         except Exception as error:
             raise DriverError(f"{self._name}: the pin could not be given back ({error}).") from error
+
+
+class GpioInput:
+    """One watched pin. `active_high` says which level is active; `pull` is the chip's own resistor.
+
+    Raises `DeviceMissingError` when the pin cannot be had.
+    """
+
+    def __init__(self, pin: int, *, active_high: bool, pull: Pull, chip: int | None = None, work_dir: str | None = None) -> None:
+        self._pin = pin
+        self._active_level = int(active_high)
+        self._lines = WatchedLines(_chip_number(chip, work_dir), [pin], pull=pull)
+
+    @property
+    def name(self) -> str:
+        """The pin's name in the Pi's documentation, e.g. `GPIO22`."""
+        return self._lines.name
+
+    def read(self) -> bool:
+        """Whether it is active now; raises `DriverError` when the chip does not answer, or after `close`."""
+        return self._lines.read()[self._pin] == self._active_level
+
+    def watch(self, on_edge: Callable[[bool, int], None]) -> None:
+        """Have every edge told with its tick, from a thread of its own; once. Edges that were lost are logged: the level is what counts."""
+
+        def tell(edge: Edge) -> None:
+            if edge.lost:
+                log.warning("%s: %d edges came too fast and were lost", self.name, edge.lost)
+            on_edge(edge.level == self._active_level, edge.at_ns)
+
+        self._lines.watch(tell)
+
+    def close(self) -> None:
+        """Give the pin back; any number of times."""
+        self._lines.close()
+
+
+class GpioEdges:
+    """Edges on several pins of one chip in their order, for what speaks by them (Wiegand).
+
+    `edges` are those that are told. With "both" the kernel reads the level after the edge, so a pulse shorter than its interrupt takes
+    may be told as two edges to the same level; one kind of edge is told for what it is.
+
+    Raises `DeviceMissingError` naming the pins when they cannot be had.
+    """
+
+    def __init__(
+        self,
+        pins: Sequence[int],
+        *,
+        chip: int | None = None,
+        pull: Pull = "up",
+        work_dir: str | None = None,
+        edges: Edges = "falling",
+    ) -> None:
+        self._lines = WatchedLines(_chip_number(chip, work_dir), pins, pull=pull, edges=edges)
+
+    @property
+    def name(self) -> str:
+        """The pins' names, e.g. `GPIO5, GPIO6`."""
+        return self._lines.name
+
+    def read(self) -> dict[int, int]:
+        """The level of each pin now; raises `DriverError` when the chip does not answer, or after `close`."""
+        return self._lines.read()
+
+    def watch(self, on_edge: Callable[[int, int, int], None], on_lost: Callable[[int, int], None] | None = None) -> None:
+        """Have every edge told by its pin, its level and its tick, from a thread of its own; once.
+
+        `on_lost` is told the pin and how many of its edges were lost, before the edge that came after them; without it they are logged.
+        """
+
+        def tell(edge: Edge) -> None:
+            if edge.lost and on_lost is not None:
+                on_lost(edge.pin, edge.lost)
+            elif edge.lost:
+                log.warning("GPIO%d: %d edges came too fast and were lost", edge.pin, edge.lost)
+            on_edge(edge.pin, edge.level, edge.at_ns)
+
+        self._lines.watch(tell)
+
+    def close(self) -> None:
+        """Give the pins back; any number of times."""
+        self._lines.close()
+
+
+# gpiozero gives a pin back when its device is forgotten; those in fire are not.
+_left_released: list[object] = []
+
+
+def _chip_number(chip: int | None, work_dir: str | None) -> int:
+    """The N of /dev/gpiochipN: the one configured, or the header's own as gpiozero knows it."""
+    return chip if chip is not None else int(_lgpio_factory(None, work_dir)._chip)  # noqa: SLF001  older releases have no public name
 
 
 @functools.cache
