@@ -63,7 +63,7 @@ lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; 
 
 lock: ## Renew .lock/ (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group build pyproject.toml -o .lock/run.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group dev --extra gpio -c .lock/run.txt pyproject.toml -o .lock/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group dev --extra gpio --extra osdp -c .lock/run.txt pyproject.toml -o .lock/dev.txt
 
 clean: ## Remove what make made
 	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .screens dist
