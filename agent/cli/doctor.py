@@ -40,8 +40,7 @@ class _Terminal:
 @click.option("--wiring", is_flag=True, help="Walk through each wire of each door; the agent must be stopped.")
 @click.option("--door", "door_name", help="With --wiring: this door alone.")
 @click.option("--again", is_flag=True, help="With --wiring: also what was seen to move before.")
-@click.pass_context
-def doctor(context: click.Context, config_path: Path, as_json: bool, wiring: bool, door_name: str | None, again: bool) -> None:
+def doctor(config_path: Path, as_json: bool, wiring: bool, door_name: str | None, again: bool) -> None:
     """Look after this board: pins, readers, clock, disk, keys, and what the running agent says.
 
     With --wiring every relay, lamp, contact, button and reader of a door has to be seen to move before the door is called ready. What was
@@ -52,7 +51,7 @@ def doctor(context: click.Context, config_path: Path, as_json: bool, wiring: boo
     settings = config.load(config_path)
     is_well = _walk(settings, door_name, again=again, as_json=as_json) if wiring else _examine(settings, as_json=as_json)
     if not is_well:
-        context.exit(1)
+        click.get_current_context().exit(1)
 
 
 def _examine(settings: AgentSettings, *, as_json: bool) -> bool:

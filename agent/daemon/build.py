@@ -19,14 +19,14 @@ from agent.core.pin import KEY_BYTES
 from agent.credentials import list_keys, read_secret
 from agent.daemon.door import Door
 from agent.daemon.lines import line_of
+from agent.daemon.readers import reader_of
 from agent.errors import ConfigError
 from agent.settings.agent import AgentSettings
 from agent.settings.door import DoorSettings
-from agent.settings.readers import AnyReader
+from agent.settings.readers import ReaderPart
 from agent.store import files, upkeep
 from agent.store.journal import Journal
 from agent.timekeeping import DoorClock, boot_number, kernel_reading
-from drivers import registry
 from drivers.base import Pulse, Reader
 from drivers.relay import PulsedRelay
 
@@ -87,7 +87,8 @@ def build(settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Pa
     prospect_key = read_secret(knock.prospect_key_file or knock.appointment_key_file)
     tokens = {door.name: read_secret(door.desk_token_file) for door in settings.door if door.desk_token_file is not None}
     pin_keys = {door.name: _pin_key(door.pin_key_file) for door in settings.door if door.pin_key_file is not None}
-    readers = [_reader(door.name, reader, stack) for door in settings.door for reader in door.reader]
+    work_dir = settings.control.socket.parent
+    readers = [_reader(door.name, reader, work_dir, stack) for door in settings.door for reader in door.reader]
     return Parts(doors, readers, keys, prospect_key, journal, keeper, clock, is_new_store, tokens, pin_keys)
 
 
@@ -98,8 +99,8 @@ def _door(door: DoorSettings, settings: AgentSettings, stack: ExitStack, callbac
     return made
 
 
-def _reader(door: str, reader: AnyReader, stack: ExitStack) -> ReaderAt:
-    made = registry.reader(reader.driver, reader.name, reader.model_dump(exclude={"driver", "name", "direction"}, mode="json"))
+def _reader(door: str, reader: ReaderPart, work_dir: Path, stack: ExitStack) -> ReaderAt:
+    made = reader_of(reader, work_dir)
     made.open()
     stack.callback(made.close)
     return ReaderAt(reader.name, door, made)

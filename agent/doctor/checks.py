@@ -51,19 +51,18 @@ class Finding:
 def examine(settings: AgentSettings, devices: Devices) -> Iterator[Finding]:
     """Everything that can be looked at here, one after the other."""
     try:
-        status = protocol.ask(settings.control.socket, {"do": "status"})
+        status: dict[str, Any] | None = protocol.ask(settings.control.socket, {"do": "status"})
     except AgentAbsentError as error:
-        yield Finding(Grade.WARN, "agent", str(error))
         status = None
+        yield Finding(Grade.WARN, "agent", str(error))
     except AgentError as error:
         yield Finding(Grade.FAIL, "agent", str(error))
         return
-    else:
-        yield Finding(Grade.OK, "agent", f"version {status['version']}, up {status['up_s']} s")
     if status is None:
         yield from _devices(settings, devices)
         yield _clock(settings)
     else:
+        yield Finding(Grade.OK, "agent", f"version {status['version']}, up {status['up_s']} s")
         yield from _told(status)
     yield from _keys(settings)
     yield from _secrets(settings)
@@ -128,7 +127,9 @@ def _clock(settings: AgentSettings) -> Finding:
 def _clock_finding(state: str) -> Finding:
     if state == ClockState.SYNCHRONISED:
         return Finding(Grade.OK, "clock", "synchronised")
-    return Finding(Grade.WARN, "clock", f"{state}: `timedatectl` says why NTP does not hold it; codes are refused while it is too uncertain")
+    return Finding(
+        Grade.WARN, "clock", f"{state}: `timedatectl` says why NTP does not hold it; codes are refused while it is too uncertain"
+    )
 
 
 def _keys(settings: AgentSettings) -> Iterator[Finding]:

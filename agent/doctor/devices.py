@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from agent.daemon.lines import input_of, output_of, reader_of
+from agent.daemon.lines import input_of, output_of
+from agent.daemon.readers import reader_of
 from agent.doctor.wires import Wire
 from agent.settings.agent import AgentSettings
+from agent.settings.readers import ReaderPart
 from drivers.base import Input, Line, Reader
 
 
@@ -24,6 +26,8 @@ class BoardDevices:
 
     def reader(self, wire: Wire) -> Reader:
         """A reader, open."""
+        if not isinstance(wire.part, ReaderPart):
+            raise TypeError(f"{wire.place} is no reader")
         reader = reader_of(wire.part, self._work_dir)
         reader.open()
         return reader
