@@ -113,6 +113,12 @@ def _serial(
     )
 
 
+def _keyboard(*, name: str, device: str, layout: str = "us", max_bytes: int = 1024, gap_s: float = 5.0) -> Reader:
+    from drivers.reader_keyboard import KeyboardReader
+
+    return KeyboardReader(name, device, layout=layout, max_bytes=max_bytes, gap_s=gap_s)
+
+
 def _camera(*, name: str, socket: str, user: str, **_of_the_process: object) -> Reader:
     from drivers.reader_socket import SocketReader
 
@@ -127,4 +133,4 @@ def _played_reader(*, name: str, frames: Sequence[str] = ()) -> Reader:
 
 RELAYS: Mapping[str, Callable[..., Line]] = {"gpio": _gpio, "played": _played_line}
 INPUTS: Mapping[str, Callable[..., Input]] = {"gpio": _gpio_input, "played": _played_input}
-READERS: Mapping[str, Callable[..., Reader]] = {"serial": _serial, "played": _played_reader, "camera": _camera}
+READERS: Mapping[str, Callable[..., Reader]] = {"serial": _serial, "keyboard": _keyboard, "played": _played_reader, "camera": _camera}
