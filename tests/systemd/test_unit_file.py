@@ -207,7 +207,7 @@ def test_ok__systemd_makes_the_user(tmp_path: Path) -> None:
     (user,) = [line for line in (tmp_path / "etc" / "passwd").read_text("utf-8").splitlines() if line.startswith("tourlatch:")]
     assert user.endswith(":/var/lib/tourlatch:/usr/sbin/nologin")
     groups = (tmp_path / "etc" / "group").read_text("utf-8").splitlines()
-    assert {line.partition(":")[0] for line in groups if line.endswith(":tourlatch")} == {"gpio", "dialout"}
+    assert {line.partition(":")[0] for line in groups if line.endswith(":tourlatch")} == {"gpio", "dialout", "input"}
 
 
 def test_ok__the_pins_belong_to_their_group() -> None:
