@@ -15,7 +15,7 @@ from agent import credentials
 from agent.cli.options import DEFAULT_KEYS, config_option, json_option, print_json
 from agent.core import codes, signature
 from agent.core.clock import FAR_FUTURE_MS, Interval, for_people, from_iso, to_iso
-from agent.core.decide import Denied, Facts, decide
+from agent.core.decide import Denied, Facts, Presence, decide
 from agent.core.reasons import EXPLANATIONS, Circumstance, for_operator, for_prospect
 from agent.core.tour import CODE_ID_BYTES, RosterEntry, Standing, TourCode, TourError, Window
 from agent.errors import AgentError, ConfigError
@@ -125,10 +125,13 @@ def check(config_path: Path, as_json: bool, door: str, at_ms: int | None, text: 
         circumstance = Circumstance(zone, settings.help_phone, facts.now.earliest_ms, decision.time_ms, doors)
         answer["reason"] = decision.reason.value
         answer |= {"prospect": for_prospect(decision.reason, circumstance), "operator": for_operator(decision.reason, circumstance)}
+    elif decision.is_passback and facts.presence is not None:
+        answer["passback"] = facts.presence.door
     if as_json:
         print_json(answer)
     elif answer["granted"]:
-        click.echo(f"Granted at {for_people(facts.now.earliest_ms, zone)}.")
+        known = "" if "passback" not in answer else f" It is in already, by the door {answer['passback']}, which is journaled."
+        click.echo(f"Granted at {for_people(facts.now.earliest_ms, zone)}.{known}")
     else:
         click.echo(f"Denied: {answer['reason']}\n  to the prospect: {answer['prospect']}\n  to the operator: {answer['operator']}")
     sys.exit(0 if answer["granted"] else 1)
@@ -170,9 +173,16 @@ def _facts(settings: AgentSettings, door: str, at_ms: int | None, text: bytes) -
         return presented, Facts(door, now)
     where = {"appointment": presented.appointment_id, "door": door}
     heard = files.rows(path, "SELECT standing, code_id, source_title FROM roster WHERE appointment_id = :appointment", where)
-    used = files.rows(path, "SELECT admissions FROM used WHERE appointment_id = :appointment AND door = :door", where)
-    entry = RosterEntry(presented.appointment_id, Standing(heard[0]["standing"]), heard[0]["code_id"]) if heard else None
-    return presented, Facts(door, now, entry, used[0]["admissions"] if used else 0)
+    used = files.rows(path, "SELECT admissions, last_ms FROM used WHERE appointment_id = :appointment AND door = :door", where)
+    came_in = files.rows(path, "SELECT door, since_ms FROM presence WHERE appointment_id = :appointment", where)
+    return presented, Facts(
+        door,
+        now,
+        RosterEntry(presented.appointment_id, Standing(heard[0]["standing"]), heard[0]["code_id"]) if heard else None,
+        admissions_here=used[0]["admissions"] if used else 0,
+        last_ms=used[0]["last_ms"] if used else None,
+        presence=Presence(**came_in[0]) if came_in else None,
+    )
 
 
 def _claims(found: TourCode) -> dict[str, Any]:

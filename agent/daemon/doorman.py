@@ -3,7 +3,8 @@
 Rule 1: the way is straight. A scan crosses from the loop to this thread once; here it is read, decided, written and acted on,
         and only then is anybody told. No import, no connection, no second commit on the way.
 Rule 2: written before opened (promise P2): `Journal.admit` has returned before `Door.release` is called.
-Rule 3: what is not waited for (refusals, news to listeners) goes to `upkeep` and to the loop.
+Rule 3: what is not waited for (refusals, news to listeners) goes to `upkeep` and to the loop. An admission that did not open the door
+        is given back here: the next scan must find it so.
 Rule 4: a PIN becomes a keyed hash here and goes no further: not into the journal, an event, a log or an error.
 """
 
@@ -12,8 +13,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -25,7 +27,7 @@ from agent.core.tour import TourCode
 from agent.daemon.door import Door
 from agent.errors import StoreError
 from agent.store import upkeep
-from agent.store.journal import Admitted, Journal, Moment, Note
+from agent.store.journal import Admitted, Journal, Known, Moment, Note
 from agent.timekeeping import DoorClock, Now
 from drivers.base import DriverError, Frame
 
@@ -53,7 +55,8 @@ class Scan:
 class Outcome:
     """What became of a scan. `released_ns` is the tick of the release; `admitted` is what was written for a grant.
 
-    With `is_by_pin` a PIN was typed, and `code` is what it stands for.
+    With `is_by_pin` a PIN was typed, and `code` is what it stands for. With `is_exit` somebody was let out, and `admitted` is the entry of
+    that. `passback_from` is the door by which the code is in already, where the site lets that pass.
     """
 
     scan: Scan
@@ -64,6 +67,8 @@ class Outcome:
     released_ns: int | None = None
     guesses_locked_s: float | None = None
     is_by_pin: bool = False
+    is_exit: bool = False
+    passback_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,8 @@ class _ReaderRecord:
 class Doorman:
     """Decides and acts. `present` and `unlock` are called on the loop; `tell(outcome)` is called in this thread after each scan.
 
-    `pin_keys` are the doors' keys for PINs by the doors' names; at a door without one a PIN is as unreadable as anything.
+    `pin_keys` are the doors' keys for PINs by the doors' names; at a door without one a PIN is as unreadable as anything. `exits` are the
+    readers that let people out.
     """
 
     def __init__(
@@ -121,6 +127,7 @@ class Doorman:
         source_title: str | None,
         tell: Callable[[Outcome], None],
         pin_keys: Mapping[str, bytes] = MappingProxyType({}),
+        exits: Collection[str] = (),
     ) -> None:
         self._doors = doors
         self._records = {reader: _ReaderRecord() for reader in readers}
@@ -133,6 +140,7 @@ class Doorman:
         self._source_title = source_title
         self._tell = tell
         self._pin_keys = pin_keys
+        self._exits = frozenset(exits)
         self._retired = frozenset(key.key_id for key in keys.values() if key.is_retired)
         self._jobs: queue.SimpleQueue[Scan | tuple[Door, StaffUnlock, Future[None]] | None] = queue.SimpleQueue()
         self._busy_since_s: float | None = None
@@ -253,31 +261,55 @@ class Doorman:
         try:
             released_ns = door.release(decision.code.code_id)
         except DriverError:
-            self._give_back(scan, decision.code)
+            self._give_back(decision.code, facts)
             return self._refused(scan, now, Denied(Reason.RELAY_FAILED, code), admitted, is_by_pin=is_by_pin)
         if released_ns is None:  # the agent stops
-            self._give_back(scan, decision.code)
-        return Outcome(scan, now, decision.code, admitted=admitted, released_ns=released_ns, is_by_pin=is_by_pin)
+            self._give_back(decision.code, facts)
+        passback_from = self._note_passback(scan, decision, facts, now)
+        return Outcome(scan, now, decision.code, None, admitted, released_ns, None, is_by_pin, facts.is_exit, passback_from)
 
-    def _give_back(self, scan: Scan, code: TourCode) -> None:
-        """The door did not open: the admission stays in the journal, but uses nothing up. The visit stays, too: the prospect was here."""
-        self._upkeep.submit(lambda conn: upkeep.give_use_back(conn, code.appointment_id, scan.door))
+    def _give_back(self, code: TourCode, facts: Facts) -> None:
+        """The door did not open: what was journaled stays, but uses nothing up. The visit stays, too: the prospect was here."""
+        with suppress(StoreError):  # the use stays counted; a disk that fails is told by the next scan
+            if facts.is_exit:
+                self._journal.stay(code.appointment_id, facts.presence)
+            else:
+                self._journal.give_back(code.appointment_id, facts.door, facts.last_ms, facts.presence)
 
     def _facts(self, scan: Scan, code: TourCode | None, now: Now, *, is_by_pin: bool) -> Facts:
-        entry, admissions = self._journal.facts(code.appointment_id, scan.door) if code else (None, 0)
-        is_locked_out = self._records[scan.reader].lockout.is_on(time.monotonic())
-        return Facts(scan.door, now.interval, entry, admissions, is_locked_out, is_by_pin)
+        known = self._journal.facts(code.appointment_id, scan.door) if code else Known()
+        return Facts(
+            door=scan.door,
+            now=now.interval,
+            entry=known.entry,
+            admissions_here=known.admissions,
+            is_locked_out=self._records[scan.reader].lockout.is_on(time.monotonic()),
+            is_by_pin=is_by_pin,
+            last_ms=known.last_ms,
+            presence=known.presence,
+            is_exit=scan.reader in self._exits,
+        )
 
     def _admit(self, scan: Scan, code: TourCode, facts: Facts, now: Now) -> Admitted:
-        """Write the admission for a door that was taken; a door whose admission cannot be written is given back, shut."""
+        """Write the admission for a door that was taken, or that somebody goes out; if that fails the door is given back, shut."""
         detail = _by(is_by_pin=facts.is_by_pin)
-        note = Note(_moment(now), "admission", scan.door, scan.reader, None, code.appointment_id, code.code_id, detail)
+        kind = "exit" if facts.is_exit else "admission"
+        note = Note(_moment(now), kind, scan.door, scan.reader, None, code.appointment_id, code.code_id, detail)
         source_title = facts.entry.source_title if facts.entry and facts.entry.source_title else self._source_title
         try:
-            return self._journal.admit(code, note, source_title)
+            return self._journal.leave(code.appointment_id, note) if facts.is_exit else self._journal.admit(code, note, source_title)
         except BaseException:
             self._doors[scan.door].write_failed()
             raise
+
+    def _note_passback(self, scan: Scan, granted: Granted, facts: Facts, now: Now) -> str | None:
+        """Journal a code that was let in although it is in already; returns by which door it is."""
+        if not granted.is_passback or facts.presence is None:
+            return None
+        code = granted.code
+        detail = {"in_by": facts.presence.door}
+        self._upkeep.note(Note(_moment(now), "passback", scan.door, scan.reader, None, code.appointment_id, code.code_id, detail))
+        return facts.presence.door
 
     def _refused(self, scan: Scan, now: Now, denied: Denied, admitted: Admitted | None = None, *, is_by_pin: bool) -> Outcome:
         """The refusal, journaled behind the scan's back; of a lockout only the beginning is journaled."""

@@ -142,6 +142,7 @@ class Agent:
             source_title=self._settings.source_title or None,
             tell=lambda outcome: self._from_thread(self._on_outcome, outcome),
             pin_keys=parts.pin_keys,
+            exits=[reader.name for door in self._settings.door for reader in door.reader if reader.direction == "out"],
         )
 
     def _make_sender(self, parts: Parts) -> Sender:
@@ -256,8 +257,14 @@ class Agent:
             where["by"] = "pin"
         if denied is None:
             ns = None if outcome.released_ns is None else outcome.released_ns - scan.frame.at_ns
+            relay_ms = None if ns is None else round(ns / 1e6, 3)
             first = outcome.admitted is not None and outcome.admitted.new_visit_id is not None
-            self._events.publish("admitted", **where, first=first, relay_ms=None if ns is None else round(ns / 1e6, 3))
+            if outcome.is_exit:
+                self._events.publish("exit", **where, relay_ms=relay_ms)
+            else:
+                self._events.publish("admitted", **where, first=first, relay_ms=relay_ms)
+            if outcome.passback_from is not None:
+                self._events.publish("passback", **where, in_by=outcome.passback_from)
         else:
             now_ms = outcome.now.guess_ms
             circumstance = Circumstance(self._zone, self._settings.help_phone, now_ms, denied.time_ms, code.doors if code else ())
@@ -267,7 +274,7 @@ class Agent:
             self._events.publish("locked_out", door=scan.door, reader=scan.reader, lock_s=round(outcome.guesses_locked_s))
         if outcome.admitted is not None and outcome.admitted.new_visit_id is not None:
             self._sender.wake()
-        if outcome.admitted is not None and scan.door in self._reports:
+        if outcome.admitted is not None and not outcome.is_exit and scan.door in self._reports:
             self._reports[scan.door].wake()
 
     def _order_done(self, door: str) -> None:

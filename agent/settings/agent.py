@@ -5,6 +5,7 @@ from __future__ import annotations
 import pwd
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from agent.core.clock import ClockRules, Trust
 from agent.core.decide import AntiPassback, Rules, UncertainClock
@@ -155,7 +156,7 @@ class AgentSettings(Part):
     community_id: str
     """Knock's id of this property."""
     time_zone: ZoneName
-    """The property's zone by its IANA name, such as America/Los_Angeles: for the times that people read."""
+    """The property's zone by its IANA name, such as America/Los_Angeles: for the doors' hours and the times that people read."""
     help_phone: Annotated[str, Field(max_length=40, pattern=r"^[0-9+() .-]*$")] = ""
     """Whom a prospect calls from the door; it ends every refusal."""
     source_title: Annotated[str, Field(max_length=200)] = ""
@@ -221,7 +222,8 @@ class AgentSettings(Part):
 
     def decision_rules(self) -> Rules:
         """As the core takes it."""
-        rules, clock = self.rules, self.clock
+        rules, clock, zone = self.rules, self.clock, ZoneInfo(self.time_zone)
+        opening = {door.name: door.opening(zone) for door in self.door}
         return Rules(
             community_id=self.community_id,
             grace_before_ms=rules.grace_before_min * 60_000,
@@ -229,4 +231,8 @@ class AgentSettings(Part):
             admissions_per_door=rules.admissions_per_door,
             uncertain_clock=clock.when_uncertain,
             tolerated_ms=clock.tolerated_s * 1000,
+            reentry_pause_ms=rules.reentry_pause_s * 1000,
+            antipassback=rules.antipassback,
+            antipassback_ms=rules.antipassback_min * 60_000,
+            hours={door: hours for door, hours in opening.items() if hours is not None},
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, time
+from datetime import date, time, tzinfo
 from itertools import combinations
 from typing import Annotated, Literal
 
+from agent.core.hours import DailyHours, Hours
 from agent.core.tour import check_door
 from agent.settings.lines import (
     AnyContact,
@@ -61,12 +62,13 @@ class HoursSettings(Part):
     @field_validator("opens", "closes", mode="before")
     @classmethod
     def _written(cls, value: object) -> object:
-        if isinstance(value, str):
-            try:
-                return time.fromisoformat(value)
-            except ValueError:
-                raise ValueError(f'{value!r} is no time of the day: write it like "09:00"') from None
-        return value
+        try:
+            found = time.fromisoformat(value) if isinstance(value, str) else value
+        except ValueError:
+            found = None
+        if not isinstance(found, time) or found.tzinfo is not None or (found.second, found.microsecond) != (0, 0):
+            raise ValueError('this is no time of the day in whole minutes: write it like "09:00"')
+        return found
 
     @model_validator(mode="after")
     def _ordered(self) -> HoursSettings:
@@ -74,6 +76,11 @@ class HoursSettings(Part):
             raise ValueError(f"closes ({self.closes:%H:%M}) is not after opens ({self.opens:%H:%M}); hours over midnight are two tables")
         refuse_twice("the day", list(self.days))
         return self
+
+    def table(self) -> DailyHours:
+        """As the core takes it."""
+        opens_min, closes_min = (clock.hour * 60 + clock.minute for clock in (self.opens, self.closes))
+        return DailyHours(frozenset(DAYS.index(day) for day in self.days), opens_min, closes_min or 24 * 60)
 
 
 class DoorSettings(Part):
@@ -112,6 +119,14 @@ class DoorSettings(Part):
     pin_key_file: str | None = None
     """File of the door's key for PINs, 64 hexadecimal digits; left out, PINs open nothing here."""
 
+    @field_validator("closed_on", mode="before")
+    @classmethod
+    def _dated(cls, value: object) -> object:
+        # a number would be taken for seconds since 1970, and a time would be cut off
+        if isinstance(value, list | tuple) and not all(type(day) in (str, date) for day in value):
+            raise ValueError('must be dates, written like "2026-12-25"')
+        return value
+
     @field_validator("name")
     @classmethod
     def _named(cls, name: str) -> str:
@@ -127,6 +142,12 @@ class DoorSettings(Part):
         if self.lock.mode == "hold" and self.contact is None:
             raise ValueError('mode = "hold" needs a [door.contact]: without one nobody knows that the door was opened')
         return self
+
+    def opening(self, zone: tzinfo) -> Hours | None:
+        """Hours and closed days as the core takes them; None for a door that has neither."""
+        if not self.hours and not self.closed_on:
+            return None
+        return Hours(zone, tuple(table.table() for table in self.hours), frozenset(self.closed_on))
 
     def outputs(self) -> Iterator[tuple[str, GpioRelay | PlayedRelay]]:
         """Each driven line with the name of its table."""

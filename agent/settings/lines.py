@@ -155,5 +155,3 @@ class FeedbackSettings(Part):
     """Lit: stay out."""
     buzzer: AnyRelay | None = None
     """Sounds."""
-
-

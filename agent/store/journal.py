@@ -1,6 +1,6 @@
 """What a scan waits for: facts before the decision, and one fsynced transaction after it (promises P2 and P3).
 
-Rule 1: admission, use count, visit and outbox row are one transaction on a connection with `synchronous = FULL`: when `admit`
+Rule 1: admission, use count, presence, visit and outbox row are one transaction on a connection with `synchronous = FULL`: when `admit`
         returns, they are on disk; when it raises, none of them is.
 Rule 2: nothing else is done on this connection, so a scan waits for no commit but its own. It never checkpoints; `upkeep` does.
 Rule 3: plain sqlite3 here, since this is the scan's path.
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.clock import Interval
+from agent.core.decide import Presence
 from agent.core.replay import RowState
 from agent.core.tour import RosterEntry, Standing, TourCode, Window
 from agent.errors import StoreError
@@ -30,11 +31,16 @@ LOG_BYTES = 4 * 1024 * 1024
 _ENTRY = "SELECT standing, code_id, source_title FROM roster WHERE appointment_id = ?"
 _PIN = """SELECT code_id, appointment_id, prospect_id, community_id, doors, unit_names, start_ms, end_ms, key_id
     FROM pin WHERE door = ? AND pin_hash = ?"""
-_USED = "SELECT admissions FROM used WHERE appointment_id = ? AND door = ?"
+_USED = "SELECT admissions, last_ms FROM used WHERE appointment_id = ? AND door = ?"
+_IN = "SELECT door, since_ms FROM presence WHERE appointment_id = ?"
 _NOTE = """INSERT INTO journal (at_ms, earliest_ms, latest_ms, kind, door, reader, reason, appointment_id, code_id, detail)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_USE = """INSERT INTO used (appointment_id, door, admissions) VALUES (?, ?, 1)
-    ON CONFLICT (appointment_id, door) DO UPDATE SET admissions = admissions + 1"""
+_USE = """INSERT INTO used (appointment_id, door, admissions, last_ms) VALUES (?, ?, 1, ?)
+    ON CONFLICT (appointment_id, door) DO UPDATE SET admissions = admissions + 1, last_ms = excluded.last_ms"""
+_GIVE_BACK = "UPDATE used SET admissions = admissions - 1, last_ms = ? WHERE appointment_id = ? AND door = ? AND admissions > 0"
+_COME_IN = """INSERT INTO presence (appointment_id, door, since_ms) VALUES (?, ?, ?)
+    ON CONFLICT (appointment_id) DO UPDATE SET door = excluded.door, since_ms = excluded.since_ms"""
+_LEAVE = "DELETE FROM presence WHERE appointment_id = ?"
 _VISIT = """INSERT INTO visit (visit_id, appointment_id, prospect_id, community_id, visit_ms, unit_names, source_title)
     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (appointment_id) DO NOTHING"""
 _OUTBOX = "INSERT INTO outbox (visit_id, prospect_id, state, next_try_ms) VALUES (?, ?, ?, ?)"
@@ -65,6 +71,19 @@ class Note:
     appointment_id: str | None = None
     code_id: str | None = None
     detail: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of an appointment at a door: what the roster says of it, how often and when it was last admitted there.
+
+    `last_ms` is also None for admissions that were written before it was. `presence` is by which door the appointment is in.
+    """
+
+    entry: RosterEntry | None = None
+    admissions: int = 0
+    last_ms: int | None = None
+    presence: Presence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +178,17 @@ class Journal:
         self._files = OpenFiles(path)
         self.gate = gate
 
-    def facts(self, appointment_id: str, door: str) -> tuple[RosterEntry | None, int]:
-        """What the roster says of the appointment, and how often it was admitted at this door; raises `StoreError`."""
+    def facts(self, appointment_id: str, door: str) -> Known:
+        """What is known of the appointment at this door; raises `StoreError`."""
         try:
             heard = self._conn.execute(_ENTRY, (appointment_id,)).fetchone()
             used = self._conn.execute(_USED, (appointment_id, door)).fetchone()
+            came_in = self._conn.execute(_IN, (appointment_id,)).fetchone()
         except sqlite3.Error as error:
             raise StoreError(f"the store cannot be read: {error}") from error
         entry = RosterEntry(appointment_id, Standing(heard[0]), heard[1], heard[2]) if heard else None
-        return entry, used[0] if used else 0
+        admissions, last_ms = used or (0, None)
+        return Known(entry, admissions, last_ms, Presence(*came_in) if came_in else None)
 
     def pin(self, door: str, pin_hash: str) -> TourCode | None:
         """What the tour code says that a PIN of this door stands for, None for a PIN of nobody's; raises `StoreError`."""
@@ -191,11 +212,39 @@ class Journal:
         visit = (visit_id, code.appointment_id, code.prospect_id, code.community_id, at_ms, json.dumps(code.unit_names), source_title)
         with self._written():
             seq = write_note(self._conn, note)
-            self._conn.execute(_USE, (code.appointment_id, note.door))
+            self._conn.execute(_USE, (code.appointment_id, note.door, at_ms))
+            self._conn.execute(_COME_IN, (code.appointment_id, note.door, at_ms))
             is_first = self._conn.execute(_VISIT, visit).rowcount == 1
             if is_first:
                 self._conn.execute(_OUTBOX, (visit_id, code.prospect_id, RowState.DUE, at_ms))
         return Admitted(seq, visit_id if is_first else None)
+
+    def give_back(self, appointment_id: str, door: str, last_ms: int | None, presence: Presence | None) -> None:
+        """An admission did not open the door after all: it counts as no use, and the last time and the presence are what they were.
+
+        What was journaled stays, and so does the visit. Raises `StoreError`.
+        """
+        with self._written():
+            self._conn.execute(_GIVE_BACK, (last_ms, appointment_id, door))
+            self._set_presence(appointment_id, presence)
+
+    def leave(self, appointment_id: str, note: Note) -> Admitted:
+        """Write that somebody goes out: no use, no visit, and not in any more; on disk when this returns. Raises `StoreError`."""
+        with self._written():
+            seq = write_note(self._conn, note)
+            self._set_presence(appointment_id, None)
+        return Admitted(seq, None)
+
+    def stay(self, appointment_id: str, presence: Presence | None) -> None:
+        """The door did not let somebody out after all: the presence is what it was. Raises `StoreError`."""
+        with self._written():
+            self._set_presence(appointment_id, presence)
+
+    def _set_presence(self, appointment_id: str, presence: Presence | None) -> None:
+        if presence is None:
+            self._conn.execute(_LEAVE, (appointment_id,))
+        else:
+            self._conn.execute(_COME_IN, (appointment_id, presence.door, presence.since_ms))
 
     def write(self, note: Note) -> int:
         """Write an entry that must be on disk before what it tells of, such as an unlock by staff; raises `StoreError`."""

@@ -206,12 +206,6 @@ def set_anchor(conn: sqlite3.Connection, boot: int, anchor: Anchor) -> None:
     )
 
 
-def give_use_back(conn: sqlite3.Connection, appointment_id: str, door: str) -> None:
-    """An admission did not open the door after all, so it does not count against the appointment's uses."""
-    sql = "UPDATE used SET admissions = admissions - 1 WHERE appointment_id = ? AND door = ? AND admissions > 0"
-    conn.execute(sql, (appointment_id, door))
-
-
 def apply_roster(conn: sqlite3.Connection, entries: list[RosterEntry], now_ms: int) -> list[RosterEntry]:
     """Write what was heard; what is dead stays dead, in whatever order news arrives (promise P5). Returns what was new or changed."""
     return [entry for entry in entries if _apply(conn, entry, now_ms)]

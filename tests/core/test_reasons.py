@@ -31,8 +31,8 @@ def test_granted__every_reason_is_explained() -> None:
     assert list(EXPLANATIONS) == list(Reason)
     assert [reason.value for reason in Reason] == [
         "unreadable", "unknown_key", "retired_key", "bad_signature", "wrong_pin", "wrong_community", "wrong_door", "too_early", "too_late",
-        "cancelled", "superseded", "used_up", "out_of_hours", "closed_day", "reentry_pause", "passback", "clock_uncertain", "locked_out", "busy",
-        "store_failed", "relay_failed",
+        "cancelled", "superseded", "used_up", "out_of_hours", "closed_day", "reentry_pause", "passback", "clock_uncertain", "locked_out",
+        "busy", "store_failed", "relay_failed",
     ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from agent.core import codes
 from agent.core.tour import RosterEntry, Standing
 from agent.daemon.doorman import MAX_WAITING_JUNK, STALE_S, Scan
 from agent.store import upkeep
+from agent.store.journal import Known
 from drivers.base import Frame
 from tests.daemon.world import NOW_MS, World, issued
 
@@ -82,7 +83,7 @@ def test_a_cancel_is_heard_before_the_facts_or_after_the_admission(world: World,
     facts = world.journal.facts
     heard: list[bool] = []
 
-    def slow_facts(appointment_id: str, door: str) -> tuple[RosterEntry | None, int]:
+    def slow_facts(appointment_id: str, door: str) -> Known:
         found = facts(appointment_id, door)
         news = world.upkeep.submit(lambda conn: upkeep.apply_roster(conn, [RosterEntry("77", Standing.CANCELLED)], NOW_MS))
         done = threading.Event()

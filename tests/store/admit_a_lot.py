@@ -34,8 +34,11 @@ def main(path: Path, synchronous: str) -> None:
         assert visit_id is not None
         say(f"admitted a{number}")
         if number % 3 == 1:
-            journal.admit(code(number), admission(code(number), "gym"), "Zumper")
+            journal.admit(code(number), admission(code(number), "gym", T0_MS + number), "Zumper")
             say(f"again a{number}")
+        if number % 6 == 1:
+            journal.leave(f"a{number}", Note(moment(T0_MS + 500), "exit", "gym", "inner-reader", None, f"a{number}"))
+            say(f"left a{number}")
         if number % 2:
             refusal = Note(moment(), "refusal", "front", "reader", "too_early", f"r{number}")
             written = keeper.submit(lambda conn, note=refusal: write_note(conn, note))  # type: ignore[misc]  # a bound default

@@ -19,7 +19,7 @@ from agent.store.upkeep import Upkeep
 
 T0_MS = 1_800_000_000_000
 """An instant in 2027."""
-TABLES = ("journal", "used", "visit", "outbox", "roster", "dead_code", "retired_key", "mark", "pin", "feed", "desk_order")
+TABLES = ("journal", "used", "visit", "outbox", "roster", "dead_code", "retired_key", "mark", "pin", "feed", "desk_order", "presence")
 
 
 def moment(at_ms: int = T0_MS) -> Moment:

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.core.decide import Presence
 from agent.core.tour import RosterEntry, Standing
 from agent.errors import StoreError
 from agent.store import upkeep as upkeeping
-from agent.store.journal import Journal, Note
+from agent.store.journal import Admitted, Journal, Known, Note
 from tests.store.made import T0_MS, TABLES, admission, code, everything, moment, new_store, opened
 
 FILL = """
@@ -52,7 +53,7 @@ def journal(path: Path) -> Any:  # noqa: ANN401 - a fixture that closes
 
 
 def test_ok__the_first_admission_is_written_whole(path: Path, journal: Journal) -> None:
-    """Note, use count, visit, outbox row and the time that was seen are there, to the last column, when `admit` returns."""
+    """Note, use count, presence, visit, outbox row and the time that was seen are there, to the last column, when `admit` returns."""
     of = code(7, units=("204 B", "Dachgeschoß"))
     admitted = journal.admit(of, admission(of, "gym"), "Zumper: ads")
     visit_id = admitted.new_visit_id
@@ -61,15 +62,16 @@ def test_ok__the_first_admission_is_written_whole(path: Path, journal: Journal) 
     assert everything(path) == {
         **{table: [] for table in TABLES},
         "journal": [note],
-        "used": [("a7", "gym", 1)],
-        "visit": [(visit_id, "a7", "p7", "1001", T0_MS, '["204 B", "Dachgescho\\u00df"]', "Zumper: ads", None, None, None)],
+        "used": [("a7", "gym", 1, T0_MS)],
+        "presence": [("a7", "gym", T0_MS)],
+        "visit": [(visit_id, "a7", "p7", "1001", T0_MS, '["204 B", "Dachgescho\\u00df"]', "Zumper: ads", None, None, None, None)],
         "outbox": [(visit_id, "p7", "due", 0, 0, T0_MS, 0, "")],
         "mark": [("last_seen_ms", T0_MS - 50)],
     }
 
 
 def test_ok__a_second_admission_is_no_second_visit(path: Path, journal: Journal) -> None:
-    """Coming in again, or by another door, is journaled and counted; Knock is told of the first time only."""
+    """Coming in again, or by another door, is journaled and counted; Knock is told of the first time only, which stays the visit's."""
     of = code(7)
     first = journal.admit(of, admission(of, "front"), "Zumper")
     told = everything(path)
@@ -78,7 +80,9 @@ def test_ok__a_second_admission_is_no_second_visit(path: Path, journal: Journal)
     assert (first.seq, again, elsewhere) == (1, type(first)(2, None), type(first)(3, None))
     now = everything(path)
     assert (now["visit"], now["outbox"]) == (told["visit"], told["outbox"])
-    assert now["used"] == [("a7", "front", 2), ("a7", "gym", 1)]
+    assert [row[4] for row in now["visit"]] == [T0_MS]
+    assert now["used"] == [("a7", "front", 2, T0_MS + 60_000), ("a7", "gym", 1, T0_MS + 90_000)]
+    assert now["presence"] == [("a7", "gym", T0_MS + 90_000)]
     assert len(now["journal"]) == 3
 
 
@@ -91,7 +95,7 @@ def test_ok__one_visit_and_one_row_per_appointment_whatever_is_scanned(
     path = new_store(tmp_path_factory.mktemp("scans"))
     journal = Journal(path, threading.RLock())
     minted = [journal.admit(code(number), admission(code(number), door), None).new_visit_id for number, door in scans]
-    counted = {(f"a{number}", door): journal.facts(f"a{number}", door)[1] for number, door in scans}
+    counted = {(f"a{number}", door): journal.facts(f"a{number}", door).admissions for number, door in scans}
     journal.close()
     now = everything(path)
     firsts = list(dict.fromkeys(f"a{number}" for number, _ in scans))
@@ -102,20 +106,73 @@ def test_ok__one_visit_and_one_row_per_appointment_whatever_is_scanned(
 
 
 def test_ok__facts_are_what_was_heard_and_used(path: Path) -> None:
-    """The roster's word and the use count of this door come back as they were written; of a stranger there is nothing."""
+    """The roster's word, uses and last time of this door, and where the appointment is in, come back as written; of a stranger nothing."""
     entry = RosterEntry("a1", Standing.CONFIRMED, code(1).code_id, "Zumper")
     with opened(path) as (journal, keeper):
         keeper.submit(lambda conn: upkeeping.apply_roster(conn, [entry], T0_MS)).result()
         journal.admit(code(1), admission(code(1), "front"), None)
-        journal.admit(code(1), admission(code(1), "front"), None)
-        assert journal.facts("a1", "front") == (entry, 2)
-        assert journal.facts("a1", "gym") == (entry, 0)
-        assert journal.facts("a2", "front") == (None, 0)
+        journal.admit(code(1), admission(code(1), "front", T0_MS + 5), None)
+        is_in = Presence("front", T0_MS + 5)
+        assert journal.facts("a1", "front") == Known(entry, 2, T0_MS + 5, is_in)
+        assert journal.facts("a1", "gym") == Known(entry, 0, None, is_in)
+        assert journal.facts("a2", "front") == Known()
 
 
-@pytest.mark.parametrize("table", ["journal", "mark", "used", "visit", "outbox"])
+def test_ok__an_admission_that_opened_nothing_is_given_back(path: Path, journal: Journal) -> None:
+    """Use, last time and presence are as before, whether there was something before or not; journal, visit and queue keep what was."""
+    for came_before in (None, Known(None, 1, T0_MS, Presence("gym", T0_MS + 9))):
+        before = journal.facts("a1", "front")
+        assert before == (came_before or Known())
+        journal.admit(code(1), admission(code(1), "front", T0_MS + 77), None)
+        written = everything(path)
+        journal.give_back("a1", "front", before.last_ms, before.presence)
+        assert journal.facts("a1", "front") == before
+        now = everything(path)
+        assert {table: now[table] for table in TABLES if table not in ("used", "presence")} == {
+            table: written[table] for table in TABLES if table not in ("used", "presence")
+        }
+        journal.admit(code(1), admission(code(1), "front", T0_MS), None)
+        journal.admit(code(1), admission(code(1), "gym", T0_MS + 9), None)
+
+
+def test_ok__going_out_uses_nothing_up(path: Path, journal: Journal) -> None:
+    """An exit is journaled, whoever was in is out, and no use, visit or outbox row comes of it, though nobody had come in."""
+    note = Note(moment(T0_MS + 9), "exit", "front", "inner", None, "a1", code(1).code_id)
+    assert journal.leave("a1", note) == Admitted(1, None)
+    assert {table: len(rows) for table, rows in everything(path).items() if rows} == {"journal": 1, "mark": 1}
+    journal.admit(code(1), admission(code(1)), None)
+    journal.admit(code(2), admission(code(2)), None)
+    before = everything(path)
+    assert journal.leave("a1", note) == Admitted(4, None)
+    now = everything(path)
+    assert [row[1:] for row in now["journal"] if row[0] == 4] == [
+        (T0_MS + 9, T0_MS - 41, T0_MS + 59, "exit", "front", "inner", None, "a1", code(1).code_id, "{}")
+    ]
+    assert now["presence"] == [("a2", "front", T0_MS)]
+    assert {table: now[table] for table in ("used", "visit", "outbox")} == {table: before[table] for table in ("used", "visit", "outbox")}
+    journal.stay("a1", Presence("front", T0_MS))
+    assert everything(path)["presence"] == before["presence"]
+
+
+@pytest.mark.parametrize("denied", [sqlite3.SQLITE_INSERT, sqlite3.SQLITE_DELETE])
+def test_fail__half_an_exit_is_none(path: Path, journal: Journal, denied: int) -> None:
+    """If the note or the going out cannot be written, neither is there."""
+    journal.admit(code(1), admission(code(1)), None)
+    before = everything(path)
+
+    def deny(action: int, first: str | None, *_: object) -> int:
+        return sqlite3.SQLITE_DENY if action == denied and first in ("journal", "presence") else sqlite3.SQLITE_OK
+
+    journal._conn.set_authorizer(deny)
+    with pytest.raises(StoreError, match="the store cannot be written: not authorized"):
+        journal.leave("a1", Note(moment(), "exit", "front"))
+    journal._conn.set_authorizer(None)
+    assert everything(path) == before
+
+
+@pytest.mark.parametrize("table", ["journal", "mark", "used", "presence", "visit", "outbox"])
 def test_fail__an_admission_that_fails_anywhere_writes_nowhere(path: Path, journal: Journal, table: str) -> None:
-    """Whichever of its five writes is refused, none of them is kept, and the next admission works."""
+    """Whichever of its six writes is refused, none of them is kept, and the next admission works."""
     journal.admit(code(1), admission(code(1)), None)
     before = everything(path)
 
@@ -190,7 +247,7 @@ def test_ok__the_scans_path_reads_by_index_and_counts_nothing(journal: Journal) 
     journal.admit(code(1), admission(code(1)), None)
     journal._conn.set_trace_callback(None)
     verbs = [statement.split()[0] for statement in statements]
-    assert verbs == ["SELECT", "SELECT", "BEGIN", *["INSERT"] * 5, "COMMIT", "BEGIN", *["INSERT"] * 4, "COMMIT"]
+    assert verbs == [*["SELECT"] * 3, "BEGIN", *["INSERT"] * 6, "COMMIT", "BEGIN", *["INSERT"] * 5, "COMMIT"]
     assert [statement for statement in statements if "count(" in statement.lower()] == []
     plans = {
         step[3]
@@ -198,7 +255,11 @@ def test_ok__the_scans_path_reads_by_index_and_counts_nothing(journal: Journal) 
         if statement.startswith(("SELECT", "INSERT"))
         for step in journal._conn.execute(f"EXPLAIN QUERY PLAN {statement}", [None] * statement.count("?"))
     }
-    assert plans == {"SEARCH roster USING PRIMARY KEY (appointment_id=?)", "SEARCH used USING PRIMARY KEY (appointment_id=? AND door=?)"}
+    assert plans == {
+        "SEARCH roster USING PRIMARY KEY (appointment_id=?)",
+        "SEARCH used USING PRIMARY KEY (appointment_id=? AND door=?)",
+        "SEARCH presence USING PRIMARY KEY (appointment_id=?)",
+    }
 
 
 def test_ok__a_stalled_sync_of_upkeep_does_not_hold_up_a_scan(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,8 +50,8 @@ def answers(path: Path, *presented: TourCode) -> list[Reason | None]:
     with opened(path) as (journal, _):
         facts = [journal.facts(one.appointment_id, "front") for one in presented]
     decisions = [
-        decide(one, Facts("front", moment().interval, entry, used, False), RULES)
-        for one, (entry, used) in zip(presented, facts, strict=True)
+        decide(one, Facts("front", moment().interval, known.entry, known.admissions), RULES)
+        for one, known in zip(presented, facts, strict=True)
     ]
     return [decision.reason if isinstance(decision, Denied) else None for decision in decisions]
 

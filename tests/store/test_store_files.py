@@ -62,7 +62,7 @@ def test_ok__a_fresh_file_is_strict_in_wal_and_of_the_known_version(tmp_path: Pa
         listed = conn.execute("SELECT name, strict FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%'").fetchall()
         strict = {name: bool(is_strict) for name, is_strict in listed if not name.startswith("_sqlite")}
         assert strict == dict.fromkeys(TABLES, True)
-        assert pragma(conn, "user_version") == files.SCHEMA_VERSION == 2
+        assert pragma(conn, "user_version") == files.SCHEMA_VERSION == 3
         assert pragma(conn, "journal_mode") == "wal"
         with pytest.raises(sqlite3.IntegrityError, match="cannot store TEXT value in INTEGER column"):
             conn.execute("INSERT INTO mark VALUES ('last_seen_ms', 'yesterday')")
@@ -95,9 +95,9 @@ def test_fail__a_newer_store_is_left_alone(tmp_path: Path) -> None:
     """An older tourlatch says that it is older, and does not touch what it does not know."""
     path = new_store(tmp_path)
     with closing(sqlite3.connect(path)) as conn:
-        conn.execute("PRAGMA user_version = 3")
+        conn.execute("PRAGMA user_version = 4")
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"was made by a newer tourlatch \(schema 3, this one knows 2\)"):
+    with pytest.raises(StoreError, match=r"was made by a newer tourlatch \(schema 4, this one knows 3\)"):
         files.bring_up_to_date(path)
     assert path.read_bytes() == before
 
