@@ -145,16 +145,16 @@ class WatchedLines:
         while not self._closed.is_set():
             waiter.poll()
             try:
-                data = b"" if self._closed.is_set() else os.read(self._lines, EVENT.size * 64)
-                is_failing = False
+                data = os.read(self._lines, EVENT.size * 64)
             except BlockingIOError:
                 continue
             except OSError as error:
                 if not is_failing:
-                    log.error("%s: edges cannot be read (%s); they are asked for again every second", self.name, error.strerror)  # noqa: TRY400
+                    log.warning("%s: edges cannot be read (%s); they are asked for again every second", self.name, error.strerror)
                 is_failing = True
-                time.sleep(RETRY_S)
+                self._closed.wait(RETRY_S)
                 continue
+            is_failing = False
             for edge in self._edges(data):
                 self._tell(on_edge, edge)
         self._give_back()

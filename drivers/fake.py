@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from drivers.base import DeviceMissingError, DriverError, Frame, ReaderState
+from drivers.base import DeviceMissingError, DriverError, Frame, ReaderState, Signal
 
 LOCKED, RELEASED = b"0", b"1"
 IDLE, ACTIVE = b"0", b"1"
@@ -171,6 +171,53 @@ class PlayedInput:
                     on_edge(level, time.monotonic_ns())
             if self._closed.wait(LOOK_EVERY_S):
                 return
+
+
+class ManualInput:
+    """An input that a test moves by hand. While `fault` is set, reading raises it."""
+
+    def __init__(self, *, is_active: bool = False, name: str = "manual input") -> None:
+        self._name = name
+        self._on_edge: Callable[[bool, int], None] | None = None
+        self.is_active = is_active
+        self.fault: DriverError | None = None
+        self.is_closed = False
+
+    @property
+    def name(self) -> str:
+        """What an installer calls it."""
+        return self._name
+
+    def read(self) -> bool:
+        """Whether it is active now; raises `fault`."""
+        if self.fault is not None:
+            raise self.fault
+        return self.is_active
+
+    def watch(self, on_edge: Callable[[bool, int], None]) -> None:
+        """Have every move told, in the thread that makes it."""
+        self._on_edge = on_edge
+
+    def move(self, *, is_active: bool, at_ns: int | None = None, is_told: bool = True) -> None:
+        """Move it, at this tick or now; an edge that is not told is one that was lost."""
+        self.is_active = is_active
+        if is_told and self._on_edge is not None:
+            self._on_edge(is_active, time.monotonic_ns() if at_ns is None else at_ns)
+
+    def close(self) -> None:
+        """Record that it was given back."""
+        self.is_closed = True
+
+
+class RecordedIndicator:
+    """An indicator that shows nothing, and keeps every signal in `signals`."""
+
+    def __init__(self) -> None:
+        self.signals: list[Signal] = []
+
+    def show(self, signal: Signal) -> None:
+        """Record it."""
+        self.signals.append(signal)
 
 
 class PlayedReader:

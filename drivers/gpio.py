@@ -21,7 +21,7 @@ from drivers.base import DeviceMissingError, DriverError
 from drivers.chardev import Edge, Edges, Pull, WatchedLines
 
 if TYPE_CHECKING:
-    from gpiozero.pins import Factory
+    from gpiozero.pins import Factory, Pin
 
 LGPIO_MISSING = (
     "The Python library lgpio is not usable ({why}). On Raspberry Pi OS: `apt install python3-lgpio`, "
@@ -96,10 +96,9 @@ class GpioLine:
         The factory stays open. All of gpiozero's local factories share one table of pins, so closing one would let go the pins
         of every other door.
         """
-        if self._is_released:
-            _left_released.append(self._device)
-            return
         try:
+            if self._is_released and not self._device.closed:
+                _leave(self._device.pin)
             self._device.close()
         except Exception as error:
             raise DriverError(f"{self._name}: the pin could not be given back ({error}).") from error
@@ -189,8 +188,10 @@ class GpioEdges:
         self._lines.close()
 
 
-# gpiozero gives a pin back when its device is forgotten; those in fire are not.
-_left_released: list[object] = []
+def _leave(pin: Pin) -> None:
+    """Have the pin stay an output when its device is closed; the other factories' pins are for tests, and have no relay."""
+    if hasattr(pin, "is_left"):
+        pin.is_left = True
 
 
 def _chip_number(chip: int | None, work_dir: str | None) -> int:
@@ -206,15 +207,25 @@ def _lgpio_factory(chip: int | None, work_dir: str | None) -> Factory:
     from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
 
     class SteadyPin(LGPIOPin):  # type: ignore[misc]  # gpiozero ships no types
-        """A pin that becomes an output at its first level.
+        """A pin that becomes an output at its first level, and stays one when it is left so.
 
         Plain LGPIOPin claims the output low and sets the level afterwards: a relay that is energised by low would click at every start.
+        When it is closed, or forgotten, it becomes an input: a relay that fire holds released would lock.
         """
+
+        is_left = False
 
         def output_with_state(self, state: bool) -> None:
             import lgpio
 
-            lgpio.gpio_claim_output(self.factory._handle, self._number, int(state))  # noqa: SLF001  the handle has no public name
+            # what is an output already keeps its level when it is claimed again
+            claim = lgpio.gpio_write if self.is_left else lgpio.gpio_claim_output
+            claim(self.factory._handle, self._number, int(state))  # noqa: SLF001  the handle has no public name
+            self.is_left = False
+
+        def close(self) -> None:
+            if not self.is_left:
+                super().close()
 
     try:
         factory = LGPIOFactory(chip=chip)

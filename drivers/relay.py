@@ -248,13 +248,7 @@ class PulsedRelay:
         is_over = False
         try:
             while not is_over:
-                with self._changed:
-                    fault = self._settle_in_time()
-                    ended, self._ended = self._ended, []
-                    is_over = self._is_closed
-                self._report(fault)
-                for on_locked, pulse in ended:
-                    self._tell(on_locked, pulse)
+                is_over = self._guard_once()
         finally:
             # An error that nobody thought of has ended the guard: its last deed is to lock, but in fire, and to say so.
             if not is_over:
@@ -263,6 +257,17 @@ class PulsedRelay:
                     if not self._is_closed:
                         self._end(LockedBy.ORDER)
                 self._report(DriverError(f"{self._line.name}: the guard that ends pulses has failed"))
+
+    def _guard_once(self) -> bool:
+        """Wait for what is next to be done, do it and tell of it; returns whether it was the last."""
+        with self._changed:
+            fault = self._settle_in_time()
+            ended, self._ended = self._ended, []
+            is_over = self._is_closed
+        self._report(fault)
+        for on_locked, pulse in ended:
+            self._tell(on_locked, pulse)
+        return is_over
 
     def _settle_in_time(self) -> Exception | None:
         """Wait until a pulse has ended, by time or by order, or the relay is closed; return why the line did not move."""
