@@ -146,7 +146,7 @@ class WiegandDecoder:
         for former, latter in itertools.pairwise(pulses):
             if latter.begin_ns < former.end_ns or latter.begin_ns - former.begin_ns < MIN_APART_NS:
                 return Rejected(Fault.OVERLAP, len(pulses), at_ns)
-        return _meaning([pulse.line for pulse in pulses], at_ns)
+        return meaning([pulse.line for pulse in pulses], at_ns)
 
     def _pulses(self, burst: Sequence[Edge]) -> list[_Pulse]:
         """Both lines' pulses by their begin; spikes are counted."""
@@ -196,7 +196,7 @@ def _without_spikes(pulses: Sequence[_Pulse]) -> list[_Pulse]:
     return kept
 
 
-def _meaning(bits: Sequence[int], at_ns: int) -> Message:
+def meaning(bits: Sequence[int], at_ns: int) -> Message:
     """What so many bits stand for; parity and complement are checked where there are any."""
     count = len(bits)
     value = _value(bits)
