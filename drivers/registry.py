@@ -119,6 +119,26 @@ def _keyboard(*, name: str, device: str, layout: str = "us", max_bytes: int = 10
     return KeyboardReader(name, device, layout=layout, max_bytes=max_bytes, gap_s=gap_s)
 
 
+def _wiegand(
+    *,
+    name: str,
+    d0: int,
+    d1: int,
+    chip: int | None = None,
+    pull: Literal["up", "none"] = "up",
+    key_gap_s: float = 5.0,
+    work_dir: str | None = None,
+) -> Reader:
+    from drivers.gpio import GpioEdges
+    from drivers.reader_wiegand import WiegandReader
+
+    # Falls alone: the kernel reads the level after an edge, and a pulse of 50 us may be over by then.
+    def claim() -> GpioEdges:
+        return GpioEdges((d0, d1), chip=chip, pull=pull, work_dir=work_dir, edges="falling")
+
+    return WiegandReader(name, d0, d1, claim, key_gap_s=key_gap_s)
+
+
 def _camera(*, name: str, socket: str, user: str, **_of_the_process: object) -> Reader:
     from drivers.reader_socket import SocketReader
 
@@ -133,4 +153,10 @@ def _played_reader(*, name: str, frames: Sequence[str] = ()) -> Reader:
 
 RELAYS: Mapping[str, Callable[..., Line]] = {"gpio": _gpio, "played": _played_line}
 INPUTS: Mapping[str, Callable[..., Input]] = {"gpio": _gpio_input, "played": _played_input}
-READERS: Mapping[str, Callable[..., Reader]] = {"serial": _serial, "keyboard": _keyboard, "played": _played_reader, "camera": _camera}
+READERS: Mapping[str, Callable[..., Reader]] = {
+    "serial": _serial,
+    "keyboard": _keyboard,
+    "wiegand": _wiegand,
+    "played": _played_reader,
+    "camera": _camera,
+}
