@@ -98,7 +98,13 @@ def _serial(
     suffix: str = "",
     max_bytes: int = 1024,
     gap_s: float = 2.0,
+    module: Literal["none", "gm65"] = "none",
+    trigger: Literal["continuous", "motion"] = "continuous",
 ) -> Reader:
+    if module not in {"none", "gm65"}:
+        raise ValueError(f"module is none or gm65, not {module!r}")
+    if trigger not in {"continuous", "motion"}:
+        raise ValueError(f"trigger is continuous or motion, not {trigger!r}")
     from drivers.reader_serial import SerialReader
 
     # latin-1: each character of a setting is one byte, so any byte a scanner can be told to send may be written.
@@ -110,6 +116,7 @@ def _serial(
         suffix=suffix.encode("latin-1"),
         max_bytes=max_bytes,
         gap_s=gap_s,
+        trigger=trigger if module == "gm65" else None,
     )
 
 

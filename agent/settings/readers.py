@@ -43,8 +43,16 @@ class SerialReader(ReaderPart):
     """A line whose end does not come for this long is thrown away."""
     module: Literal["none", "gm65"] = "none"
     """`gm65`: a scan module of the GM65 family, which is set up by commands at each start; `none`: a scanner that is set up by itself."""
-    trigger: Literal["continuous", "motion", "command"] = "continuous"
-    """With `gm65`: it looks for codes all the time, when something moves before it, or only when told to."""
+    trigger: Literal["continuous", "motion"] = "continuous"
+    """With `gm65`: it looks for codes all the time, or when something moves before it."""
+
+    @model_validator(mode="after")
+    def _fits_its_module(self) -> SerialReader:
+        if self.module == "none" and self.trigger != "continuous":
+            raise ValueError('trigger is for module = "gm65"; a scanner without commands is set up by the codes in its manual')
+        if self.module == "gm65" and "\x02" in self.suffix:
+            raise ValueError("suffix holds \\x02, with which the module's replies begin; take another")
+        return self
 
 
 class KeyboardReader(ReaderPart):
