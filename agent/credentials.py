@@ -20,6 +20,7 @@ from agent.core.codes import PublicKey
 from agent.errors import ConfigError
 
 MAX_SECRET_BYTES = 4096
+READER_KEY_BYTES = 16
 UNITS_FOLDER = Path("/etc/tourlatch/credentials")
 """Where the units take secrets from. Only root can look there, and so root's commands need no unit."""
 PUBLIC_SUFFIX = ".pub.toml"
@@ -152,6 +153,18 @@ def signing_seed(folder: Path, key_id: str | None = None) -> bytes:
     if len(seed) != signature.SEED_BYTES or signature.public_key(seed) != able[0].key.public:
         raise ConfigError(f"the secret key {path} does not belong to its public half")
     return seed
+
+
+def new_reader_key(path: Path) -> bytes:
+    """Make an OSDP reader's key in a new file, for its owner alone; raises `ConfigError` for a file that is there, or cannot be."""
+    key = secrets.token_bytes(READER_KEY_BYTES)
+    try:
+        _write_new(path, key.hex() + "\n", 0o600)
+    except FileExistsError as error:
+        raise ConfigError(f"{path} is there already: the reader whose key it is would be lost with it. Name another file") from error
+    except OSError as error:
+        raise ConfigError(f"the key cannot be written to {path}: {error.strerror}") from error
+    return key
 
 
 def _write_new(path: Path, text: str, mode: int) -> None:

@@ -146,6 +146,28 @@ def _wiegand(
     return WiegandReader(name, d0, d1, claim, key_gap_s=key_gap_s)
 
 
+def _osdp(
+    *,
+    name: str,
+    port: str,
+    key: bytes,
+    baud: int = 9600,
+    address: int = 0,
+    key_gap_s: float = 5.0,
+    silent_s: float = 8.0,
+) -> Reader:
+    from drivers.reader_osdp import OsdpReader
+
+    return OsdpReader(name, port, key=key, baud=baud, address=address, key_gap_s=key_gap_s, silent_s=silent_s)
+
+
+def set_osdp_key(port: str, *, baud: int, address: int, key: bytes, timeout_s: float = 20.0) -> bool:
+    """Give an OSDP reader in its set-up mode a key; `drivers.osdp_setup.set_key`."""
+    from drivers.osdp_setup import set_key
+
+    return set_key(port, baud=baud, address=address, key=key, timeout_s=timeout_s)
+
+
 def _camera(*, name: str, socket: str, user: str, **_of_the_process: object) -> Reader:
     from drivers.reader_socket import SocketReader
 
@@ -164,6 +186,7 @@ READERS: Mapping[str, Callable[..., Reader]] = {
     "serial": _serial,
     "keyboard": _keyboard,
     "wiegand": _wiegand,
+    "osdp": _osdp,
     "played": _played_reader,
     "camera": _camera,
 }

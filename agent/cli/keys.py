@@ -1,4 +1,4 @@
-"""`tourlatch keys new`, `list`, `retire`."""
+"""`tourlatch keys new`, `list`, `retire`, and `osdp` for a reader's key."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import click
 
 from agent import credentials
 from agent.cli.options import DEFAULT_KEYS, json_option, print_json
+from agent.errors import AgentError
+from drivers.base import DriverError
 
 folder_option = click.option(
     "-f",
@@ -62,3 +64,33 @@ def retire(folder: Path, key_id: str, as_json: bool) -> None:
         print_json({"key_id": key_id, "retired": retired.retired})
         return
     click.echo(f"{key_id} retired {retired.retired}")
+
+
+@keys.command()
+@click.option("--port", required=True, type=click.Path(path_type=Path), help="The RS-485 adapter, e.g. /dev/serial/by-id/...")
+@click.option("--baud", type=click.IntRange(9600, 230400), default=9600, show_default=True, help="The reader's speed.")
+@click.option("--address", type=click.IntRange(0, 126), default=0, show_default=True, help="The reader's address.")
+@click.argument("file", type=click.Path(path_type=Path))
+def osdp(port: Path, baud: int, address: int, file: Path) -> None:
+    """Set a new key up in an OSDP reader, and keep it in FILE.
+
+    The reader is in its set-up mode, alone on a short cable, and the agent is stopped: the key travels under a key that everybody knows.
+    FILE must not be there yet. The key is never shown.
+    """
+    from drivers import registry
+
+    key = credentials.new_reader_key(file)
+    try:
+        is_sure = registry.set_osdp_key(str(port), baud=baud, address=address, key=key)
+    except DriverError:
+        # No key was sent: this one belongs to nobody. On anything else the reader may have it.
+        file.unlink()
+        raise
+    if not is_sure:
+        raise AgentError(
+            f"the key was sent, but the reader did not come back with it. Keep {file}, which may hold its key: try it as `key_file`, "
+            "and if the agent says that the reader has another key, put the reader back into its set-up mode and begin anew"
+        )
+    click.echo(
+        f"The reader at address {address} has the key in {file}. End its set-up mode, and name the file as its `key_file`.", err=True
+    )

@@ -14,6 +14,7 @@ from drivers.base import Reader
 _OURS = {"name", "driver", "direction", "key_file"}
 """Settings of a reader that its driver does not take as they are."""
 _OSDP_KEY = re.compile(r"[0-9a-fA-F]{32}")
+_OSDP_DEFAULT_KEY = bytes(range(0x30, 0x40))
 
 
 def reader_of(part: ReaderPart, work_dir: Path) -> Reader:
@@ -30,5 +31,8 @@ def reader_of(part: ReaderPart, work_dir: Path) -> Reader:
 def _osdp_key(name: str) -> bytes:
     text = read_secret(name)
     if not _OSDP_KEY.fullmatch(text):
-        raise ConfigError(f"the reader's key in {name} must be 32 hexadecimal digits, as `tourlatch keys` made it")
-    return bytes.fromhex(text)
+        raise ConfigError(f"the reader's key in {name} must be 32 hexadecimal digits, as `tourlatch keys osdp` made it")
+    key = bytes.fromhex(text)
+    if key == _OSDP_DEFAULT_KEY or len(set(key)) == 1:
+        raise ConfigError(f"the reader's key in {name} is one that everybody knows: make one with `tourlatch keys osdp`")
+    return key

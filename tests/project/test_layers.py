@@ -20,7 +20,7 @@ HOMES = {
     "jinja2": {"agent/desk/pages/rendering.py"},
     "lgpio": {"drivers/gpio.py"},
     "nacl": {"agent/core/signature.py"},
-    "osdp_sys": {"drivers/osdp_bus.py"},
+    "osdp_sys": {"drivers/osdp_panel.py"},
     "picamera2": {"agent/camera/capture.py"},
     "phonenumbers": {"agent/desk/people.py"},
     "pydantic": {"agent/settings/parts.py"},
