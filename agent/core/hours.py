@@ -18,8 +18,8 @@ from agent.core.clock import FAR_FUTURE_MS, Answer, in_zone
 MINUTE_MS = 60_000
 DAY_MS = 1440 * MINUTE_MS
 SEARCH_DAYS = 400
-_LAST_MS = FAR_FUTURE_MS - 2 * DAY_MS
-"""Beyond it a zone may have no date any more: there the clocks stand still, and before 1970, too."""
+_LAST_MS = FAR_FUTURE_MS - 3 * DAY_MS
+"""Soon after it a zone has no date any more: what lies beyond is answered as it is, and what lies before 1970 as 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class Hours:
 
     def is_closed_day(self, at_ms: int) -> bool:
         """Whether the day of this instant is one of those in `closed_on`."""
-        return self._shown(at_ms).date() in self.closed_on
+        return self._shown(_in_calendar(at_ms)).date() in self.closed_on
 
     def is_open(self, at_ms: int) -> bool:
         """Whether tours are let in at this instant."""
-        shown = self._shown(at_ms)
+        shown = self._shown(_in_calendar(at_ms))
         if shown.date() in self.closed_on:
             return False
         day, of_day_ms = shown.weekday(), _of_day_ms(shown)
@@ -72,7 +72,8 @@ class Hours:
         return self._first(at_ms, at_ms + SEARCH_DAYS * DAY_MS, is_open=True)
 
     def _first(self, from_ms: int, until_ms: int, *, is_open: bool) -> int | None:
-        until_ms = min(until_ms, from_ms + SEARCH_DAYS * DAY_MS)
+        from_ms = _in_calendar(from_ms)
+        until_ms = min(_in_calendar(until_ms), from_ms + SEARCH_DAYS * DAY_MS)
         while from_ms <= until_ms:
             if self.is_open(from_ms) is is_open:
                 return from_ms
@@ -97,7 +98,11 @@ class Hours:
             yield table.closes_min * MINUTE_MS
 
     def _shown(self, at_ms: int) -> datetime:
-        return in_zone(min(max(at_ms, 0), _LAST_MS), self.zone)
+        return in_zone(at_ms, self.zone)
+
+
+def _in_calendar(at_ms: int) -> int:
+    return min(max(at_ms, 0), _LAST_MS)
 
 
 def _of_day_ms(shown: datetime) -> int:
