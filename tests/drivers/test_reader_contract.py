@@ -1,4 +1,4 @@
-"""The same promises of every reader that has a plug: a serial scanner, a module that is set up, and a keyboard.
+"""The same promises of every reader that has a plug: a serial scanner, a module that is set up, a keyboard, and Wiegand.
 
 A reader joins with a rig: how to plug it in and out, how to have it scan, and how to make its reader.
 """
@@ -13,16 +13,19 @@ from typing import Protocol
 
 import pytest
 
-from drivers.base import DeviceMissingError, Frame, Reader, ReaderState
+from drivers.base import DeviceMissingError, DriverError, Frame, Reader, ReaderState
 from drivers.reader_keyboard import KeyboardReader
 from drivers.reader_serial import SerialReader
+from drivers.reader_wiegand import WiegandReader
 from tests.drivers.test_reader_keyboard import Scanner as Keyboard
 from tests.drivers.test_reader_module import NEW, Module
 from tests.drivers.test_reader_serial import Scanner as Serial
+from tests.drivers.wires import D0, D1, PlayedEdges, card, edges, falls
 
 WAIT_S = 10.0
 READY, LOST = ReaderState.READY, ReaderState.LOST
 FIRST_S, MAX_S = 0.01, 0.05
+PULSE_EVERY_NS = 300_000
 
 
 class Rig(Protocol):
@@ -37,7 +40,7 @@ class Rig(Protocol):
         ...
 
     def scan(self, text: str) -> None:
-        """Scan this, and end it as the device does."""
+        """Scan these eight digits, and end them as the device does."""
         ...
 
     def reader(self) -> Reader:
@@ -93,6 +96,36 @@ class KeyboardRig:
         return KeyboardReader("front", str(self._scanner.path), ioctl=self._scanner.ioctl, first_retry_s=FIRST_S, max_retry_s=MAX_S)
 
 
+class WiegandRig:
+    """A reader that sends numbers over two pins, whose chip can be taken away."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._wires = PlayedEdges()
+        self._is_in = True
+
+    def plug(self) -> None:
+        """The chip is there, and answers."""
+        self._is_in, self._wires.levels = True, {D0: 1, D1: 1}
+
+    def unplug(self) -> None:
+        """It is not, and does not."""
+        self._is_in, self._wires.levels = False, DriverError(f"{self._path} does not answer.")
+
+    def scan(self, text: str) -> None:
+        """A message of 34 bits that is over now."""
+        self._wires.play(falls(edges(card(int(text)), time.monotonic_ns() - 33 * PULSE_EVERY_NS, every_ns=PULSE_EVERY_NS)))
+
+    def reader(self) -> Reader:
+        """With frequent looks at the lines."""
+        return WiegandReader("front", D0, D1, self._claim, first_retry_s=FIRST_S, max_retry_s=MAX_S, look_s=0.02)
+
+    def _claim(self) -> PlayedEdges:
+        if not self._is_in:
+            raise DeviceMissingError(f"{self._path} is not there. Plug it in, or correct `chip`.")
+        return self._wires()
+
+
 class Desk:
     """A reader under way, and what it tells."""
 
@@ -116,7 +149,7 @@ class Desk:
         assert self._task.cancelled()
 
 
-@pytest.fixture(params=[SerialRig, ModuleRig, KeyboardRig])
+@pytest.fixture(params=[SerialRig, ModuleRig, KeyboardRig, WiegandRig])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Rig]:
     """Makes rigs of each kind in turn, unplugged, by the name of their path."""
 
@@ -162,9 +195,9 @@ def test_ok__it_begins_lost_and_heals(make: Callable[[str], Rig]) -> None:
             rig.plug()
             assert (await desk.state())[0] is READY
             before_ns = time.monotonic_ns()
-            rig.scan(f"SCAN {number}")
+            rig.scan(f"4017023{number}")
             frame = await desk.frame()
-            assert (frame.data, frame.overlong) == (f"SCAN {number}".encode(), False)
+            assert (frame.data, frame.overlong) == (f"4017023{number}".encode(), False)
             assert before_ns <= frame.at_ns <= time.monotonic_ns()
             rig.unplug()
             state, sentence = await desk.state()
@@ -180,14 +213,14 @@ def test_fail__what_was_scanned_while_nobody_read_opens_nothing(make: Callable[[
 
     async def story() -> None:
         rig.plug()
-        rig.scan("BEFORE OPENING")
+        rig.scan("00000001")  # before it is opened
         reader = rig.reader()
         reader.open()
-        rig.scan("BEFORE READING")
+        rig.scan("00000002")  # before it is read
         desk = Desk(reader)
         assert (await desk.state())[0] is READY
-        rig.scan("NOW")
-        assert (await desk.frame()).data == b"NOW"
+        rig.scan("40170236")
+        assert (await desk.frame()).data == b"40170236"
         await desk.cancel()
 
     play([rig], story)
@@ -205,8 +238,8 @@ def test_ok__a_cancelled_reader_leaves_its_device_to_the_next(make: Callable[[st
             reader.open()
             desk = Desk(reader)
             assert (await desk.state())[0] is READY
-            rig.scan(f"{number}")
-            assert (await desk.frame()).data == f"{number}".encode()
+            rig.scan(f"4017023{number}")
+            assert (await desk.frame()).data == f"4017023{number}".encode()
             await desk.cancel()
             reader.close()
 
@@ -224,8 +257,8 @@ def test_ok__one_that_is_lost_does_not_hold_up_the_other(make: Callable[[str], R
         assert [(await desk.state())[0] for desk in desks] == [READY, READY]
         left.unplug()
         assert (await desks[0].state())[0] is LOST
-        right.scan("STILL HERE")
-        assert (await desks[1].frame()).data == b"STILL HERE"
+        right.scan("40170236")
+        assert (await desks[1].frame()).data == b"40170236"
         for desk in desks:
             await desk.cancel()
 

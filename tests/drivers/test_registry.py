@@ -27,7 +27,7 @@ def test_ok__nothing_is_loaded_before_it_is_asked_for() -> None:
 def test_ok__the_names_are_public() -> None:
     """The settings' names can be compared with these."""
     assert sorted(registry.RELAYS) == ["gpio", "played"]
-    assert sorted(registry.READERS) == ["played", "serial"]
+    assert sorted(registry.READERS) == ["camera", "keyboard", "osdp", "played", "serial", "wiegand"]
 
 
 def test_ok__a_played_line_by_name(tmp_path: Path) -> None:
