@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from datetime import UTC, date
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from agent.core.clock import Interval
 from agent.core.codes import Unread
-from agent.core.decide import Denied, Facts, Granted, Rules, UncertainClock, decide
+from agent.core.decide import AntiPassback, Denied, Facts, Granted, Presence, Rules, UncertainClock, decide
+from agent.core.hours import DailyHours, Hours
 from agent.core.reasons import Reason
 from agent.core.tour import RosterEntry, Standing, TourCode
 
@@ -146,6 +148,7 @@ def test_denied__every_combination_in_the_order_of_the_questions(code: TourCode)
     assert sum(seen.values()) == 4 * 3 * 4 * 2 * 2 * 2 * 5
 
 
+closed_days = st.frozensets(st.dates(date(1, 1, 1), date(9999, 12, 31)), max_size=3)
 numbers = st.one_of(st.integers(-3, 3), st.integers(-(10**20), 10**20))
 
 
@@ -160,10 +163,23 @@ numbers = st.one_of(st.integers(-3, 3), st.integers(-(10**20), 10**20))
         st.none() | st.from_regex(r"[0-9a-f]{12}", fullmatch=True),
     ),
     admissions=numbers,
-    rules=st.builds(Rules, st.sampled_from(["10012", ""]), numbers, numbers, numbers, st.sampled_from(UncertainClock), numbers),
+    rules=st.builds(
+        Rules,
+        st.sampled_from(["10012", ""]),
+        numbers,
+        numbers,
+        numbers,
+        st.sampled_from(UncertainClock),
+        numbers,
+        numbers,
+        st.sampled_from(AntiPassback),
+        numbers,
+        st.just({}) | st.builds(lambda closed: {"front": Hours(UTC, (DailyHours(frozenset({3}), 60, 90),), closed)}, closed_days),
+    ),
+    lasts=st.tuples(st.none() | numbers, st.none() | st.builds(Presence, st.sampled_from(["front", "gym"]), numbers)),
     door=st.sampled_from(["front", ""]),
     unread=st.sampled_from(Reason),
-    flags=st.tuples(st.booleans(), st.booleans()),
+    flags=st.tuples(st.booleans(), st.booleans(), st.booleans()),
 )
 def test_denied__arbitrary_facts_raise_nothing(
     *,
@@ -174,17 +190,20 @@ def test_denied__arbitrary_facts_raise_nothing(
     rules: Rules,
     door: str,
     unread: Reason,
-    flags: tuple[bool, bool],
+    lasts: tuple[int | None, Presence | None],
+    flags: tuple[bool, bool, bool],
 ) -> None:
     """The decision is total: any facts and rules, even senseless ones, are granted or denied for a reason."""
-    is_locked_out, is_read = flags
-    facts = Facts(door, Interval(ends[0], ends[1]), entry, admissions, is_locked_out)
+    is_locked_out, is_read, is_exit = flags
+    now = Interval(ends[0], ends[1])
+    facts = Facts(door, now, entry, admissions, is_locked_out, last_ms=lasts[0], presence=lasts[1], is_exit=is_exit)
     decision = decide(code if is_read else Unread(unread), facts, rules)
     if isinstance(decision, Granted):
         assert is_read
-        assert decision == Granted(code)
+        assert decision.code == code
         assert (door, rules.community_id) == ("front", "10012")
-        assert admissions < rules.admissions_per_door
+        assert is_exit or admissions < rules.admissions_per_door
+        assert not (is_exit and decision.is_passback)
         assert ends[0] <= code.window.end_ms + rules.grace_after_ms
         assert ends[1] >= code.window.start_ms - rules.grace_before_ms
     else:
