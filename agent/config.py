@@ -16,6 +16,10 @@ from agent.errors import ConfigError
 from agent.settings.agent import AgentSettings
 from agent.settings.parts import Mistakes, Part, known_keys, validate
 
+_DRIVERS = frozenset({"gpio", "played", "serial", "keyboard", "wiegand", "osdp", "camera"})
+_TABLES_WITH_KINDS = frozenset({"relay", "second_relay", "contact", "rex", "fire", "tamper", "green", "red", "buzzer"})
+MAX_PLACES = 3
+"""So many tables that an unknown key may belong in are named."""
 MAX_FILE_BYTES = 1_000_000
 AnyPart = TypeVar("AnyPart", bound=Part)
 
@@ -83,8 +87,18 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"the configuration {path} is not TOML: {error}") from error
 
 
+def _written(loc: tuple[str | int, ...]) -> list[str]:
+    """A mistake's place as the file has it: without the driver's name, which pydantic puts after a table that has several kinds."""
+    before: tuple[str | int | None, ...] = (None, *loc)
+    return [str(part) for previous, part in zip(before, loc, strict=False) if not (part in _DRIVERS and _has_kinds(previous))]
+
+
+def _has_kinds(table: str | int | None) -> bool:
+    return isinstance(table, int) or table in _TABLES_WITH_KINDS
+
+
 def _sentence(detail: dict[str, Any], keys: dict[str, list[str]]) -> str:
-    place = ".".join(str(part) for part in detail["loc"] if part not in ("gpio", "played", "serial"))
+    place = ".".join(_written(detail["loc"]))
     if detail["type"] == "extra_forbidden":
         return f"{place}: there is no such key{_hint(str(detail['loc'][-1]), keys)}"
     if detail["type"] == "missing":
@@ -103,7 +117,9 @@ def _sentence(detail: dict[str, Any], keys: dict[str, list[str]]) -> str:
 def _hint(key: str, keys: dict[str, list[str]]) -> str:
     """Where an unknown key belongs, or which one it may have been."""
     if key in keys:
-        return " here; it belongs " + " or ".join(f"in {table}" if table else "at the top of the file" for table in keys[key])
+        places = [f"in {table}" if table else "at the top of the file" for table in keys[key]]
+        places[MAX_PLACES:] = [f"in one of {len(places) - MAX_PLACES} other tables"] if len(places) > MAX_PLACES else []
+        return " here; it belongs " + " or ".join(places)
     near = difflib.get_close_matches(key, keys, n=1)
     return f"; did you mean {near[0]}?" if near else ""
 

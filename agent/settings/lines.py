@@ -146,12 +146,22 @@ class PlayedRex(PlayedInput, _Rex):
 AnyRex = Annotated[GpioRex | PlayedRex, Field(discriminator="driver")]
 
 
+class GpioLamp(GpioRelay):
+    """A lamp or a buzzer with the driver `gpio`."""
+
+    active: Literal["high", "low"]
+    """The level at which it is lit, or sounds. There is no default."""
+
+
+AnyLamp = Annotated[GpioLamp | PlayedRelay, Field(discriminator="driver")]
+
+
 class FeedbackSettings(Part):
     """The table `[door.feedback]`: lamps and a buzzer, each a line like a relay's."""
 
-    green: AnyRelay | None = None
+    green: AnyLamp | None = None
     """Lit: come in."""
-    red: AnyRelay | None = None
+    red: AnyLamp | None = None
     """Lit: stay out."""
-    buzzer: AnyRelay | None = None
+    buzzer: AnyLamp | None = None
     """Sounds."""

@@ -69,9 +69,9 @@ class Document:
 
     @cached_property
     def keys(self) -> list[Key]:
-        """Every key of every table, in the model's order."""
+        """Every key of every table, in the model's order; what several drivers have alike is one key."""
         schema = self.model.model_json_schema()
-        return _walk(schema, "", schema["$defs"])
+        return list({key.row: key for key in _walk(schema, "", schema["$defs"])}.values())
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -130,7 +130,9 @@ def _walk(model: dict[str, Any], place: str, definitions: dict[str, Any]) -> lis
     found = []
     for key, schema in model["properties"].items():
         here = f"{place}.{key}".lstrip(".")
-        inner = [schema, schema.get("items", {}), *schema.get("oneOf", []), *schema.get("anyOf", [])]
+        items = schema.get("items", {})
+        inner = [schema, items, *schema.get("oneOf", []), *schema.get("anyOf", []), *items.get("oneOf", [])]
+        inner += [part for alternative in schema.get("anyOf", []) for part in alternative.get("oneOf", [])]
         names = [part["$ref"].rpartition("/")[2] for part in inner if "$ref" in part]
         tables = [table for table in names if "properties" in definitions[table]]
         for table in tables:

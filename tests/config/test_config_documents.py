@@ -78,12 +78,12 @@ def test_ok__commented_keys_show_the_real_defaults(document: Document) -> None:
         if key.default is None:
             assert any("(This is an example.)" in line.comment for line in document.lines if line.place == key.place), key.place
         else:
-            assert at(written, key.place)[0] == key.default, key.place
+            assert key.default in at(written, key.place), key.place
     text = document.path.read_text("utf-8")
     for line in document.lines:
         if line.is_commented and line.place in required:
             table = line.place.rpartition(".")[0]
-            is_example = re.search(rf"\(This table is an example\.\)\n#\[{table}\]$", text, re.MULTILINE)
+            is_example = re.search(rf"\(This table is an example\.\)\n#\[+{table}\]+$", text, re.MULTILINE)
             assert is_example or re.search(rf"^\[+{table}\]+$", text, re.MULTILINE), line.place
 
 
@@ -97,9 +97,8 @@ def test_ok__the_comment_above_a_number_tells_its_bounds(document: Document) -> 
     """Whoever edits the file sees how far he may go, in characters as well."""
     for key in document.keys:
         if " to " in key.bounds:
-            comments = [line.comment for line in document.lines if line.place == key.place]
-            words = " ".join(comments[0].replace("\n# ", " ").split()).lower()
-            assert key.bounds in words, (key.place, key.bounds, comments)
+            comments = [" ".join(line.comment.replace("\n# ", " ").split()).lower() for line in document.lines if line.place == key.place]
+            assert any(key.bounds in words for words in comments), (key.place, key.bounds, comments)
 
 
 def test_ok__the_table_of_the_readme_has_every_key(document: Document) -> None:
