@@ -70,8 +70,10 @@ def test_ok__the_good_configuration_is_good() -> None:
         (
             "door.0.pin",
             5,
-            "agent.toml: door.0.pin: there is no such key here; it belongs in [door.relay] or in [door.second_relay] "
-            "or in [door.contact] or in one of 6 other tables",
+            (
+                "agent.toml: door.0.pin: there is no such key here; it belongs in [door.relay] or in [door.second_relay] "
+                "or in [door.contact] or in one of 6 other tables"
+            ),
         ),
         ("community_id", None, "agent.toml: community_id: must be given"),
         ("time_zone", None, "agent.toml: time_zone: must be given"),
