@@ -115,7 +115,7 @@ class WiegandReader:
                     await self._listen(source, on_frame, on_state)
                 except DriverError as error:
                     self.close()
-                    on_state(ReaderState.LOST, f"Reader {self._name}: {error} It is tried again.")
+                    on_state(ReaderState.LOST, f"Reader {self._name} is lost: {error} It is tried again.")
                 self._backoff.lasted(time.monotonic_ns() - ready_ns)
         finally:
             self.close()

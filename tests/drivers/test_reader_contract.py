@@ -17,6 +17,7 @@ from drivers.base import DeviceMissingError, DriverError, Frame, Reader, ReaderS
 from drivers.reader_keyboard import KeyboardReader
 from drivers.reader_serial import SerialReader
 from drivers.reader_wiegand import WiegandReader
+from drivers.wiegand import GAP_NS
 from tests.drivers.test_reader_keyboard import Scanner as Keyboard
 from tests.drivers.test_reader_module import NEW, Module
 from tests.drivers.test_reader_serial import Scanner as Serial
@@ -103,6 +104,7 @@ class WiegandRig:
         self._path = path
         self._wires = PlayedEdges()
         self._is_in = True
+        self._silent_ns = 0
 
     def plug(self) -> None:
         """The chip is there, and answers."""
@@ -113,8 +115,11 @@ class WiegandRig:
         self._is_in, self._wires.levels = False, DriverError(f"{self._path} does not answer.")
 
     def scan(self, text: str) -> None:
-        """A message of 34 bits that is over now."""
-        self._wires.play(falls(edges(card(int(text)), time.monotonic_ns() - 33 * PULSE_EVERY_NS, every_ns=PULSE_EVERY_NS)))
+        """A message of 34 bits that is over now, or with the silence between it and the one before as soon as it can be."""
+        begin_ns = max(time.monotonic_ns() - 33 * PULSE_EVERY_NS, self._silent_ns)
+        self._wires.play(falls(edges(card(int(text)), begin_ns, every_ns=PULSE_EVERY_NS)))
+        if self._wires.is_claimed:
+            self._silent_ns = begin_ns + 33 * PULSE_EVERY_NS + GAP_NS
 
     def reader(self) -> Reader:
         """With frequent looks at the lines."""

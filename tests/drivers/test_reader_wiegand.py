@@ -255,7 +255,10 @@ def test_fail__a_device_that_fails_is_claimed_again_for_ever() -> None:
         wall.type("401")
         wall.wires.refusals = [DeviceMissingError("GPIO14: not there.")] * 3
         wall.wires.levels = DriverError("GPIO14, GPIO15: the level cannot be read.")
-        assert await wall.next_state() == (LOST, "Reader front: GPIO14, GPIO15: the level cannot be read. It is tried again.")
+        assert await wall.next_state() == (
+            LOST,
+            "Reader front is lost: GPIO14, GPIO15: the level cannot be read. It is tried again.",
+        )
         wall.wires.levels = {D0: 1, D1: 1}
         assert (await wall.next_state())[0] is READY
         wall.type("70236#")
@@ -272,7 +275,7 @@ def test_fail__a_flood_is_not_listened_to() -> None:
         wall.wires.play(flood)
         state, words = await wall.next_state()
         assert state is LOST
-        assert words.startswith("Reader front: more edges come than any reader sends. Check its cable")
+        assert words.startswith("Reader front is lost: more edges come than any reader sends. Check its cable")
         assert (await wall.next_state())[0] is READY
         wall.send(card(3))
         assert await wall.next_data() == b"00000003"

@@ -42,14 +42,15 @@ def falls(played: Iterable[Edge]) -> list[Edge]:
 class PlayedEdges:
     """Two pins that a test moves, claimed by calling it.
 
-    `refusals` are raised by the next claims, in turn; `levels` are what the pins read, or what reading them raises. `events` holds
-    `claimed`, `refused`, `watched` and `closed` in their order.
+    Edges that come before they are watched are kept, as a kernel does. `refusals` are raised by the next claims, in turn; `levels` are
+    what the pins read, or what reading them raises. `events` holds `claimed`, `refused`, `watched` and `closed` in their order.
     """
 
     def __init__(self) -> None:
         self.refusals: list[DriverError] = []
         self.levels: dict[int, int] | DriverError = {D0: 1, D1: 1}
         self.events: list[str] = []
+        self._kept: list[tuple[int, int, int]] | None = None
         self._on_edge: Callable[[int, int, int], None] | None = None
         self._on_lost: Callable[[int, int], None] | None = None
 
@@ -59,7 +60,13 @@ class PlayedEdges:
             self.events.append("refused")
             raise self.refusals.pop(0)
         self.events.append("claimed")
+        self._kept = []
         return self
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether anybody would ever hear of an edge."""
+        return self._on_edge is not None or self._kept is not None
 
     def read(self) -> dict[int, int]:
         """The levels now."""
@@ -70,18 +77,23 @@ class PlayedEdges:
     def watch(self, on_edge: Callable[[int, int, int], None], on_lost: Callable[[int, int], None] | None = None) -> None:
         """Have edges told, and of lost ones how many."""
         self.events.append("watched")
+        kept, self._kept = self._kept, None
+        for edge in kept or ():
+            on_edge(*edge)
         self._on_edge, self._on_lost = on_edge, on_lost
 
     def close(self) -> None:
         """Give the pins back."""
         self.events.append("closed")
-        self._on_edge = None
+        self._on_edge = self._kept = None
 
     def play(self, played: Iterable[Edge], pins: Sequence[int] = (D0, D1)) -> None:
         """Move the pins; from any thread."""
         for edge in played:
             if self._on_edge is not None:
                 self._on_edge(pins[edge.line], edge.level, edge.at_ns)
+            elif self._kept is not None:
+                self._kept.append((pins[edge.line], edge.level, edge.at_ns))
 
     def lose(self, count: int) -> None:
         """Edges that came too fast for the kernel's queue."""
