@@ -115,13 +115,21 @@ def _walk(site: Site, folder: Path, door: DoorSettings, *, again: bool = False) 
     return walk.door(door, again=again)
 
 
+def _told(site: Site) -> list[str]:
+    """What the second relay's line was told, in order."""
+    return site.lines["second_relay"].events
+
+
 def test_ok__a_door_whose_every_wire_moved(tmp_path: Path) -> None:
     """It is ready, each line was on once for its time and is off and given back, and the inputs are given back."""
     site = Site()
     found = _walk(site, tmp_path, _door())
     assert found == Verdict("front", (), len(PLACES))
     assert found.words == "front is ready: all 8 were seen to move."
-    assert site.lines["second_relay"].events == ["locked", "released", "locked", "locked", "closed"]
+    # by the guard at the end of its time, by the walk at its own end, or by both
+    assert [event for event, before in zip(_told(site), ["", *_told(site)], strict=False) if event != before] == [
+        *("locked", "released", "locked", "closed"),
+    ]
     assert [line.is_released for line in site.lines.values()] == [False] * 3
     assert {place: level.closed for place, level in site.inputs.items()} == {"contact": 1, "rex": 1, "fire": 1, "tamper": 1}
 
