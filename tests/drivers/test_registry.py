@@ -14,6 +14,7 @@ from drivers.base import DeviceMissingError, UnknownDriverError
 from drivers.fake import PlayedLine, PlayedReader
 from drivers.framing import LineFramer
 from drivers.reader_serial import SerialReader
+from drivers.reader_wiegand import WiegandReader
 
 
 def test_ok__nothing_is_loaded_before_it_is_asked_for() -> None:
@@ -49,6 +50,15 @@ def test_ok__readers_by_name(tmp_path: Path) -> None:
     with pytest.raises(DeviceMissingError, match="Reader front"):
         reader.open()
     assert isinstance(registry.reader("played", "front", {"frames": ["scan"]}), PlayedReader)
+
+
+def test_fail__wiegand_on_a_chip_that_is_not_there(tmp_path: Path) -> None:
+    """The settings' options reach the pins; the reader is named with both, and nothing stands in for them."""
+    options = {"d0": 14, "d1": 15, "chip": 97, "pull": "none", "key_gap_s": 3.0, "work_dir": str(tmp_path)}
+    reader = registry.reader("wiegand", "front", options)
+    assert isinstance(reader, WiegandReader)
+    with pytest.raises(DeviceMissingError, match=r"^Reader front: GPIO14, GPIO15: .*gpiochip97"):
+        reader.open()
 
 
 @pytest.mark.parametrize(
