@@ -160,6 +160,8 @@ class Station:
 
     def _link(self, now_ns: int) -> Link | None:
         if self.is_secure and now_ns - self._heard_ns <= self._silent_ns:
+            if not self._is_drained and now_ns - self._good_ns <= self._silent_ns:
+                return None
             self._good_ns = now_ns
             if self._forged_ns is not None and now_ns - self._forged_ns <= FORGED_NS:
                 return Link(ReaderState.TAMPERED, FORGED)
