@@ -45,7 +45,7 @@ ADVICE = {
     errno.ENOENT: "is not there. Plug the scanner in, or correct `device`",
     errno.ENODEV: "is not there. Plug the scanner in, or correct `device`",
     errno.ENXIO: "is not there. Plug the scanner in, or correct `device`",
-    errno.EACCES: "may not be opened by this user. Add the user to the group that owns it, usually input",
+    errno.EACCES: "may not be opened by this user. Give it to the group tourlatch by a udev rule, as 70-tourlatch.rules shows",
     errno.EPERM: "may not be opened by this service. Its unit needs DeviceAllow=char-input r",
     errno.ENOTTY: "is no input device. Take a name from /dev/input/by-id or by-path that ends in -event-kbd",
     errno.EINVAL: "is no input device. Take a name from /dev/input/by-id or by-path that ends in -event-kbd",

@@ -361,7 +361,7 @@ def test_fail__a_mouse_is_no_keyboard(scanner: Scanner) -> None:
 def test_fail__a_device_without_permission_says_which_group(scanner: Scanner) -> None:
     """The commonest mistake on a new board is told with its remedy."""
     scanner.path.chmod(0)
-    with pytest.raises(DeviceMissingError, match="usually input"):
+    with pytest.raises(DeviceMissingError, match="by a udev rule"):
         reader_of(scanner).open()
     scanner.path.chmod(stat.S_IRUSR | stat.S_IWUSR)
 

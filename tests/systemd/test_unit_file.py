@@ -104,7 +104,7 @@ def test_ok__the_clock_can_be_read_and_not_set() -> None:
 def test_ok__pins_and_scanners_pass_and_nothing_else() -> None:
     """The devices are the pins and the serial ports, and their groups are the user's."""
     settings = _settings()
-    assert settings["DeviceAllow"] == [f"char-{name} rw" for name in ("gpiochip", "ttyACM", "ttyUSB", "ttyAMA", "ttyS", "input")]
+    assert settings["DeviceAllow"] == [*(f"char-{name} rw" for name in ("gpiochip", "ttyACM", "ttyUSB", "ttyAMA", "ttyS")), "char-input r"]
     assert settings["SupplementaryGroups"] == ["gpio dialout"]
     assert not {"PrivateDevices", "PrivateUsers", "ProcSubset", "PrivateNetwork"} & set(settings)
 
@@ -207,7 +207,7 @@ def test_ok__systemd_makes_the_user(tmp_path: Path) -> None:
     (user,) = [line for line in (tmp_path / "etc" / "passwd").read_text("utf-8").splitlines() if line.startswith("tourlatch:")]
     assert user.endswith(":/var/lib/tourlatch:/usr/sbin/nologin")
     groups = (tmp_path / "etc" / "group").read_text("utf-8").splitlines()
-    assert {line.partition(":")[0] for line in groups if line.endswith(":tourlatch")} == {"gpio", "dialout", "input"}
+    assert {line.partition(":")[0] for line in groups if line.endswith(":tourlatch")} == {"gpio", "dialout"}
 
 
 def test_ok__the_pins_belong_to_their_group() -> None:
