@@ -14,29 +14,38 @@ from typing import Any
 
 import osdp_sys
 
-from drivers.osdp_frames import CRC_START, HAS_BLOCK, HAS_CRC, HEADER_BYTES, IS_REPLY, MARK, START, command_of
+from drivers.osdp_frames import CRC_START, HAS_BLOCK, HAS_CRC, HEADER_BYTES, IS_REPLY, MARK, PDCAP, START, command_of
 
 KEY = bytes(range(0x60, 0x70))
 OTHER_KEY = bytes(range(0x80, 0x90))
 STEP_S = 0.004
 SECURE = (osdp_sys.CAP_COMMUNICATION_SECURITY, 1, 1)
-CLEAR = (osdp_sys.CAP_COMMUNICATION_SECURITY, 0, 0)
 LAMP = (osdp_sys.CAP_READER_LED_CONTROL, 1, 1)
 BUZZER = (osdp_sys.CAP_READER_AUDIBLE_OUTPUT, 1, 1)
 
 
 class Reader:
-    """A reader: `seen` is what it was told to do, `refuses` the commands that it does not know, `is_dead` that it has no power."""
+    """A reader: `seen` is what it was told to do, `refuses` the commands that it does not know, `is_dead` that it has no power.
+
+    With `is_plain` it says that it has no secure channel, as an old one does.
+    """
 
     id = 0
 
     def __init__(
-        self, address: int, key: bytes | None, *, flags: int = 0, caps: tuple[tuple[int, int, int], ...] = (SECURE, LAMP, BUZZER)
+        self,
+        address: int,
+        key: bytes | None,
+        *,
+        flags: int = 0,
+        caps: tuple[tuple[int, int, int], ...] = (SECURE, LAMP, BUZZER),
+        is_plain: bool = False,
     ) -> None:
         self.address = address
         self.seen: list[dict[str, Any]] = []
         self.refuses: set[int] = set()
         self.is_dead = False
+        self._is_plain = is_plain
         self.incoming = bytearray()
         self.outgoing = bytearray()
         self.events: list[dict[str, Any]] = []
@@ -69,7 +78,7 @@ class Reader:
 
     def write(self, data: bytes) -> int:
         """Answer."""
-        self.outgoing += data
+        self.outgoing += _without_security(data) if self._is_plain else data
         return len(data)
 
     def flush(self) -> None:
@@ -200,5 +209,17 @@ def forged(command: bytes, body: bytes, block: bytes = b"") -> bytes:
     head = command[1:] if command[0] == MARK else command
     size = HEADER_BYTES + len(block) + len(body) + 2
     control = head[4] & 0x03 | HAS_CRC | (HAS_BLOCK if block else 0)
-    frame = bytes([START, IS_REPLY | head[1], size, 0, control]) + block + body
+    return _sealed(bytes([START, IS_REPLY | head[1], size, 0, control]) + block + body)
+
+
+def _without_security(frame: bytes) -> bytes:
+    """A reader's list of what it can do, without the secure channel: libosdp's own always has one."""
+    at = frame.find(bytes(SECURE[:2]), HEADER_BYTES)
+    if command_of(frame)[1] != PDCAP or at < 0:
+        return frame
+    mark = frame[:1] if frame[0] == MARK else b""
+    return mark + _sealed(frame[len(mark) : at + 1] + b"\0" + frame[at + 2 : -2])
+
+
+def _sealed(frame: bytes) -> bytes:
     return frame + binascii.crc_hqx(frame, CRC_START).to_bytes(2, "little")

@@ -18,7 +18,7 @@ from drivers.base import DeviceMissingError, Frame, ReaderState, Signal
 from drivers.osdp_frames import POLL, RAW, command_of
 from drivers.osdp_station import Station
 from drivers.reader_osdp import DEFAULT_KEY, OsdpReader, card_text
-from tests.drivers.osdp_line import BUZZER, CLEAR, KEY, LAMP, OTHER_KEY, Line, Reader, forged, line_of
+from tests.drivers.osdp_line import KEY, OTHER_KEY, Line, Reader, forged, line_of
 from tests.drivers.wires import card
 
 WAIT_S = 40.0
@@ -227,7 +227,7 @@ def test_ok__a_reader_that_was_exchanged_is_read_on(tmp_path: Path) -> None:
             "has another key than `key_file`: somebody exchanged it, or it was set up elsewhere.",
         ),
         (
-            lambda: Reader(0, None, caps=(CLEAR, LAMP, BUZZER)),
+            lambda: Reader(0, None, is_plain=True),
             "answers without a secure channel, and is not listened to: set its key up with `tourlatch keys osdp`.",
         ),
     ],
