@@ -142,7 +142,17 @@ def rows(path: Path, sql: str, parameters: dict[str, Any] | None = None) -> list
     try:
         return sqlite.rows(path, sql, parameters)
     except sqlite3.Error as error:
-        raise StoreError(f"the store {path} cannot be read: {error}") from error
+        raise StoreError(_unread(path, error)) from error
+
+
+def _unread(path: Path, error: sqlite3.Error) -> str:
+    """Why a store cannot be read: a table or column that it lacks has come since."""
+    if isinstance(error, sqlite3.OperationalError):
+        version = sqlite.schema_version(path, SCHEMA)
+        if version < SCHEMA_VERSION:
+            older = f"the store {path} is of an older tourlatch (schema {version}, this one reads {SCHEMA_VERSION})"
+            return f"{older}: it is brought up to date when the agent next starts"
+    return f"the store {path} cannot be read: {error}"
 
 
 if __name__ == "__main__":

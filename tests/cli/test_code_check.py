@@ -14,6 +14,7 @@ import pytest
 from agent.core.tour import RosterEntry, Standing
 from agent.store import files, upkeep
 from agent.store.journal import connect, transaction
+from tests.store.v2 import write_v2
 
 Call = Callable[..., tuple[int, str, str]]
 TIMES = ("--start", "2026-03-31T15:30:00-07:00", "--end", "2026-03-31T15:45:00-07:00")
@@ -166,11 +167,92 @@ def test_denied__the_older_of_two_codes(
 def test_denied__used_up(issue: Callable[..., dict[str, Any]], check: Callable[..., object], store: Callable[..., None]) -> None:
     """After as many admissions at this door as the rules allow a code is refused; other doors' and appointments' do not count."""
     code = issue()["code"]
-    store("INSERT INTO used VALUES ('17', 'front', 4), ('17', 'back', 9), ('18', 'front', 9)")
+    store("INSERT INTO used VALUES ('17', 'front', 4, NULL), ('17', 'back', 9, NULL), ('18', 'front', 9, NULL)")
     assert check(code) == GRANTED
     store("UPDATE used SET admissions = 5 WHERE appointment_id = '17' AND door = 'front'")
     used = "The code was used at this door as often as the rules allow."
     assert check(code) == denied("used_up", "This code was used as often as it may be.", used)
+
+
+@pytest.fixture
+def rules(site: Path) -> Callable[..., None]:
+    """Write into the site's configuration: below [rules], and into its one door."""
+
+    def write(more: str = "", door: str = "") -> None:
+        path = site / "agent.toml"
+        text = path.read_text("utf-8").replace("[[door]]\n", f"[[door]]\n{door}\n", 1)
+        path.write_text(text.replace("[rules]\n", f"[rules]\n{more}\n", 1), "utf-8")
+        assert (more in path.read_text("utf-8"), door in path.read_text("utf-8")) == (True, True)
+
+    return write
+
+
+def test_denied__out_of_hours_and_on_closed_days(
+    issue: Callable[..., dict[str, Any]], check: Callable[..., object], rules: Callable[..., None]
+) -> None:
+    """A good code is refused while the door lets no tours in, and told when it does again."""
+    code = issue()["code"]
+    rules(door='hours = [{ opens = "09:00", closes = "15:35" }]\nclosed_on = ["2026-04-01"]')
+    assert check(code, at="2026-03-31T15:34:59-07:00") == GRANTED
+    again = "The next tours are let in from Thursday, April 2 at 9:00 AM."
+    assert check(code, at="2026-03-31T15:35:00-07:00") == denied(
+        "out_of_hours",
+        f"This door does not let tours in at this time of the day. {again}",
+        f"The code is good, but the time is outside of this door's hours. {again}",
+    )
+
+
+def test_denied__on_a_closed_day(issue: Callable[..., dict[str, Any]], check: Callable[..., object], rules: Callable[..., None]) -> None:
+    """A closed day is told as such, and the next day as it begins."""
+    rules(door="closed_on = [2026-03-31]")
+    again = "The next tours are let in from Wednesday, April 1 at 12:00 AM."
+    assert check(issue()["code"]) == denied(
+        "closed_day",
+        f"There are no tours at this door today. {again}",
+        f"The code is good, but the day is one of those on which this door is closed. {again}",
+    )
+
+
+def test_denied__the_pause_and_anti_passback(
+    issue: Callable[..., dict[str, Any]], check: Callable[..., object], store: Callable[..., None], rules: Callable[..., None]
+) -> None:
+    """What the store remembers of the last admission and of where the code is in counts as it would at the door."""
+    code, ms = issue()["code"], 1_774_996_500_000  # 3:35 PM
+    rules("reentry_pause_s = 90")
+    store(f"INSERT INTO used VALUES ('17', 'front', 1, {ms - 30_000}), ('17', 'back', 1, {ms}), ('18', 'front', 1, {ms})")  # noqa: S608 - a number
+    assert check(code) == denied(
+        "reentry_pause",
+        "This code opened this door a moment ago. It opens it again from 3:36 PM.",
+        "The code was used at this door so shortly before that the rules ask for a pause, until 3:36 PM.",
+    )
+    assert check(code, at="2026-03-31T15:36:00-07:00") == GRANTED
+    store(f"INSERT INTO presence VALUES ('17', 'gym', {ms}), ('18', 'back', {ms})")  # noqa: S608 - a number
+    assert check(code, at="2026-03-31T15:36:00-07:00") == GRANTED
+    rules('antipassback = "hard"')
+    assert check(code, at="2026-03-31T15:36:00-07:00") == denied(
+        "passback",
+        "This code has let somebody in by another door. Use that door again.",
+        "The code came in by another door and was not seen leaving: anti-passback refuses it until then, or until its time is over.",
+    )
+
+
+def test_granted__soft_anti_passback_is_told(
+    *,
+    call: Call,
+    site: Path,
+    issue: Callable[..., dict[str, Any]],
+    check: Callable[..., object],
+    store: Callable[..., None],
+    rules: Callable[..., None],
+) -> None:
+    """A code that would be let in and journaled is granted, with the door by which it is in."""
+    code = issue()["code"]
+    rules('antipassback = "soft"')
+    store("INSERT INTO presence VALUES ('17', 'gym', 1774996500000)")
+    assert check(code) == (0, {"granted": True, "passback": "gym"})
+    words = ("code", "check", "-c", site / "agent.toml", "--door", "front", "--at", IN_TIME, "--", code)
+    sentence = "Granted at Tuesday, March 31 at 3:35 PM. It is in already, by the door gym, which is journaled.\n"
+    assert call(*words) == (0, sentence, "")
 
 
 def test_denied__a_key_the_store_remembers_as_retired(
@@ -216,3 +298,14 @@ def test_mistakes__a_store_that_is_none_is_told(call: Call, site: Path, issue: C
     status, out, err = call("code", "check", "-c", site / "agent.toml", "--door", "front", "--at", IN_TIME, "--", issue()["code"])
     assert (status, out, err) == (1, "", f"tourlatch: the store {site / 'journal.db'} cannot be read: file is not a database\n")
     assert (site / "journal.db").read_bytes() == b"no database " * 500
+
+
+def test_mistakes__a_store_of_an_older_agent_is_told(call: Call, site: Path, issue: Callable[..., dict[str, Any]]) -> None:
+    """A store that the upgraded agent has not taken over yet ends with 1 and says when it will be, and is left as it is."""
+    write_v2(site / "journal.db")
+    status, out, err = call("code", "check", "-c", site / "agent.toml", "--door", "front", "--at", IN_TIME, "--", issue()["code"])
+    assert (status, out) == (1, "")
+    assert err == (
+        f"tourlatch: the store {site / 'journal.db'} is of an older tourlatch (schema 2, this one reads 3): "
+        "it is brought up to date when the agent next starts\n"
+    )
