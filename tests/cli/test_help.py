@@ -22,7 +22,7 @@ Path_ = tuple[str, ...]
 
 SUBCOMMANDS = {
     "code": {"issue", "show", "check"},
-    "keys": {"new", "list", "retire"},
+    "keys": {"new", "list", "osdp", "retire"},
     "outbox": {"list", "retry", "drop", "export"},
     "staff": {"add", "list", "remove"},
     "tokens": {"list", "new-door", "new-vendor", "revoke"},
