@@ -18,7 +18,6 @@ import os
 import select
 import struct
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -145,7 +144,7 @@ class WatchedLines:
         while not self._closed.is_set():
             waiter.poll()
             try:
-                data = os.read(self._lines, EVENT.size * 64)
+                data = self._read_edges()
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -158,6 +157,12 @@ class WatchedLines:
             for edge in self._edges(data):
                 self._tell(on_edge, edge)
         self._give_back()
+
+    def _read_edges(self) -> bytes:
+        data = os.read(self._lines, EVENT.size * 64)
+        if not data:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return data
 
     def _edges(self, data: bytes) -> list[Edge]:
         edges = []
