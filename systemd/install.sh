@@ -3,6 +3,7 @@
 #
 #   --desk         set a desk up beside the door: its secret, a signing key and desk.toml, each only where there is none
 #   --desk-only    the same on a server without a door: no agent.toml, and nothing that only pins and scanners need
+#   --osdp         with the package that OSDP readers need; by itself once agent.toml names such a reader
 #   --wheel FILE   install this wheel instead of building one from the checkout
 #   --roll-back    go back to the version before the last upgrade
 #   --dry-run      say what would be done, and do nothing
@@ -22,7 +23,7 @@ PREFIX=${PREFIX:-/usr/local}
 DESTDIR=${DESTDIR:-}
 HOME_DIR=/opt/tourlatch
 SOURCE=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-dry_run='' roll_back='' wheel='' desk='' desk_only=''
+dry_run='' roll_back='' wheel='' desk='' desk_only='' osdp=''
 SECRET=/etc/tourlatch/credentials/desk-secret
 DESK_KEYS=/etc/tourlatch/desk/keys
 
@@ -34,10 +35,11 @@ while [ $# -gt 0 ]; do
   case $1 in
     --desk) desk=1 ;;
     --desk-only) desk=1 desk_only=1 ;;
+    --osdp) osdp=1 ;;
     --dry-run) dry_run=1 ;;
     --roll-back) roll_back=1 ;;
     --wheel) [ $# -gt 1 ] || die "--wheel needs a file"; wheel=$2; shift ;;
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) printf 'install: there is no option %s; try --help\n' "$1" >&2; exit 2 ;;
   esac
   shift
@@ -62,8 +64,18 @@ check_machine() {
 # lgpio has wheels up to Python 3.12; later ones take Raspberry Pi OS's own package.
 has_lgpio_wheel() { "$PYTHON" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; }
 
-# The locked lines of lgpio: it is in the lock of the tests only, for no machine but a board needs it.
-lgpio_lock() { awk '/^lgpio==/ { found = 1 } found { print; if (!/\\$/) exit }' "$SOURCE/.lock/dev.txt"; }
+# wants_osdp: whether it was asked for, or the configuration names an OSDP reader.
+wants_osdp() { [ -n "$osdp" ] || grep -Eqs '^[[:space:]]*driver[[:space:]]*=[[:space:]]*"osdp"' /etc/tourlatch/agent.toml; }
+
+# locked NAME: the locked lines of a package that is in the lock of the tests only, for not every machine needs it.
+locked() { awk -v name="$1==" 'index($0, name) == 1 { found = 1 } found { print; if (!/\\$/) exit }' "$SOURCE/.lock/dev.txt"; }
+
+# install_locked NAME: that package into the new release.
+install_locked() {
+  if [ -z "$dry_run" ]; then locked "$1" > "$release/$1.txt"; fi
+  # shellcheck disable=SC2086 # a command and its options
+  do_it $pip --require-hashes --only-binary=:all: --no-deps -r "$release/$1.txt"
+}
 
 install_files() {
   lib=$DESTDIR$PREFIX/lib
@@ -118,10 +130,10 @@ make_venv() {
   pip="$release/bin/python -I -m pip --disable-pip-version-check --no-input -q install"
   # shellcheck disable=SC2086 # a command and its options
   do_it $pip --require-hashes --only-binary=:all: --no-deps -r "$SOURCE/.lock/run.txt"
-  if [ -z "$desk_only" ] && has_lgpio_wheel; then
-    if [ -z "$dry_run" ]; then lgpio_lock > "$release/lgpio.txt"; fi
-    # shellcheck disable=SC2086
-    do_it $pip --require-hashes --only-binary=:all: --no-deps -r "$release/lgpio.txt"
+  if [ -z "$desk_only" ] && has_lgpio_wheel; then install_locked lgpio; fi
+  if [ -z "$desk_only" ] && wants_osdp; then
+    install_locked libosdp
+    do_it "$release/bin/python" -I -c 'import osdp_sys'
   fi
   # shellcheck disable=SC2086
   do_it $pip --no-deps --no-build-isolation "${wheel:-$SOURCE}"

@@ -130,17 +130,37 @@ def test_ok__a_dry_run_does_nothing_and_names_the_safeguards(tmp_path: Path) -> 
     assert at == sorted(at)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="lgpio comes from apt for this Python")
-def test_ok__lgpio_is_taken_out_of_the_lock_with_its_hashes() -> None:
-    """The installer finds the pinned lines of lgpio, all of them and no other package's."""
-    recipe = re.search(r"^lgpio_lock\(\) \{ (.*) \}$", SCRIPT.read_text("utf-8"), re.MULTILINE)
+@pytest.mark.parametrize(
+    ("name", "pinned"),
+    [
+        ("lgpio", r"lgpio==[\d.]+ ; python_full_version < '3\.13' \\$"),
+        ("libosdp", r"libosdp==3\.[\d.]+ ; platform_machine == 'aarch64' or platform_machine == 'x86_64' \\$"),
+    ],
+)
+def test_ok__a_package_is_taken_out_of_the_lock_with_its_hashes(name: str, pinned: str) -> None:
+    """The installer finds the pinned lines of a package that only some machines need, all of them and no other package's."""
+    recipe = re.search(r"^locked\(\) \{ .* \}$", SCRIPT.read_text("utf-8"), re.MULTILINE)
     assert recipe is not None
-    done = subprocess.run(["sh", "-c", f'SOURCE="{ROOT}"; {recipe[1]}'], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        ["sh", "-c", f'SOURCE="{ROOT}"; {recipe[0]}\nlocked {name}'], capture_output=True, text=True, check=True, timeout=60
+    )
     first, *hashes = done.stdout.splitlines()
-    assert re.match(r"lgpio==[\d.]+ ; python_full_version < '3\.13' \\$", first)
+    assert re.match(pinned, first)
     assert hashes
     assert all(re.fullmatch(r" +--hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes)
     assert not hashes[-1].endswith("\\")
+
+
+def test_ok__osdp_is_installed_where_it_is_asked_for() -> None:
+    """With --osdp its package comes by hash from the lock, and has to import; a desk alone has no readers."""
+    asked, not_asked, desk = (_install("--dry-run", *words).stdout for words in (("--osdp",), (), ("--osdp", "--desk-only")))
+    found = [line for line in asked.splitlines() if "osdp" in line]
+    assert ["--require-hashes --only-binary=:all: --no-deps" in found[0], found[1].endswith("-I -c import osdp_sys"), len(found)] == [
+        True,
+        True,
+        2,
+    ]
+    assert "osdp" not in not_asked + desk
 
 
 def test_fail__an_old_python(tmp_path: Path) -> None:
@@ -192,7 +212,7 @@ def test_ok__help_tells_every_option() -> None:
     """The help is the head of the script, and names each option that there is."""
     done = _install("--help")
     options = set(re.findall(r"^ {4}(--[a-z-]+)\)", SCRIPT.read_text("utf-8"), re.MULTILINE))
-    assert options == {"--desk", "--desk-only", "--dry-run", "--roll-back", "--wheel"}
+    assert options == {"--desk", "--desk-only", "--dry-run", "--osdp", "--roll-back", "--wheel"}
     assert all(option in done.stdout for option in options)
 
 
