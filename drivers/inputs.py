@@ -128,8 +128,8 @@ class Inputs:
 
     `on_end` is told when the thread ended by an error: nothing is watched any more, and the caller is expected to end the process.
 
-    `timer` is called in the same thread with the tick: at start, after everything that came, and when it asked to be, which is the tick
-    it returns. It may do what the callbacks do without a lock of its own between them.
+    `timer` is called in the same thread with the tick: at start, after everything that came or was read, and when it asked to be, which is
+    the tick it returns. It may do what the callbacks do without a lock of its own between them.
     """
 
     def __init__(self, *, on_end: Callable[[Exception], None], timer: Callable[[int], int | None] | None = None) -> None:
