@@ -35,7 +35,7 @@ KEY_BITS = 4
 CHECKED_KEY_BITS = 8
 KEYS_BITS = 32
 KEYS = "0123456789*#"
-"""By their values. Keypads of HID, Essex, Roger and Rosslare's 4- and 8-bit options agree on * = 10 and # = 11."""
+"""By their values. Keypads of HID, Roger, EverFocus, Keyking and Rosslare's 4- and 8-bit options agree on * = 10 and # = 11."""
 NUMBER_DIGITS = 8
 """A number's text has at least as many digits as a PIN, for a PIN may begin with zeros."""
 
