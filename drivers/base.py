@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class DriverError(Exception):
@@ -149,6 +149,7 @@ class Signal(enum.StrEnum):
     """Nothing at all: the agent leaves."""
 
 
+@runtime_checkable
 class Indicator(Protocol):
     """Whatever shows signals; a reader with lamps of its own is one, too."""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from contextlib import suppress
+from datetime import timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,10 @@ import click
 
 from agent import config, protocol
 from agent.cli.options import config_option, json_option, print_json
-from agent.core.clock import for_people
+from agent.core.clock import for_people, from_datetime, in_zone
 from agent.errors import AgentAbsentError
 from agent.settings.agent import AgentSettings
+from agent.settings.door import DoorSettings
 
 _RECORDED = "SELECT * FROM (SELECT * FROM journal ORDER BY seq DESC LIMIT :last) ORDER BY seq"
 
@@ -35,13 +39,14 @@ def status(config_path: Path, as_json: bool) -> None:
 def _status_lines(found: dict[str, Any], settings: AgentSettings) -> list[str]:
     from zoneinfo import ZoneInfo
 
+    zone = ZoneInfo(settings.time_zone)
     lines = [f"tourlatch {found['version']}, community {found['community_id']}, up {found['up_s']} s"]
     for name, door in found["doors"].items():
         readers = ", ".join(f"{reader} {state}" for reader, state in door["readers"].items())
-        lines.append(f"door {name}: {door['state']}; readers: {readers}")
+        lines.append(f"door {name}: {_lock_words(door, zone)}; readers: {readers}")
+        lines += _line_lines(door)
         lines += _feed_lines(door["feed"], door["report"])
     clock = found["clock"]
-    zone = ZoneInfo(settings.time_zone)
     earliest, latest = clock["earliest_ms"], clock["latest_ms"]
     until = "unknown" if latest is None else for_people(latest, zone)
     lines.append(f"clock: {clock['state']}, between {for_people(earliest, zone)} and {until}")
@@ -56,6 +61,36 @@ def _status_lines(found: dict[str, Any], settings: AgentSettings) -> list[str]:
     if found["unwritten"]:
         lines.append(f"journal: {found['unwritten']} entries could not be written since the start: check the disk's space and health")
     return lines
+
+
+_LOCK_WORDS = {
+    "office": "held unlocked",
+    "office_admitting": "held unlocked",
+    "fire": "released by fire",
+    "fire_admitting": "released by fire",
+}
+_LEAF_WORDS = {
+    "unknown": "nobody knows whether it is shut",
+    "held": "held open",
+    "alarm": "held open, ALARM",
+    "forced": "FORCED open",
+}
+
+
+def _lock_words(door: dict[str, Any], zone: tzinfo) -> str:
+    """The lock and the leaf: `locked, shut`."""
+    until_ms = door["hold_open_until_ms"]
+    words = [_LOCK_WORDS.get(door["lock"], door["lock"]) + (f" until {for_people(until_ms, zone)}" if until_ms is not None else "")]
+    if door["leaf"] is not None:
+        words.append(_LEAF_WORDS.get(door["leaf"], door["leaf"]))
+    return ", ".join([*words, *(["TAMPER"] if door["tamper"] else [])])
+
+
+def _line_lines(door: dict[str, Any]) -> list[str]:
+    """The door's inputs and its second relay; nothing for a door that has none."""
+    inputs = [f"{name} {state}" for name, state in door["inputs"].items()]
+    second = [f"second relay {door['second_relay']}"] if door["second_relay"] is not None else []
+    return [f"  lines: {', '.join([*inputs, *second])}"] if inputs or second else []
 
 
 def _feed_lines(feed: dict[str, Any] | None, report: dict[str, Any] | None) -> list[str]:
@@ -95,31 +130,64 @@ def events(config_path: Path, follow: bool, last: int) -> None:
 @json_option
 @click.argument("door")
 @click.option("--reason", required=True, help="Why, for the journal.")
-def unlock(config_path: Path, door: str, reason: str, as_json: bool) -> None:
-    """Open DOOR once, by order of staff; who and why go to the journal before the lock moves."""
+@click.option("--until", metavar="HH:MM|+MINm", help="Hold it unlocked until a time of the day at the property, or for so many minutes.")
+def unlock(config_path: Path, door: str, reason: str, until: str | None, as_json: bool) -> None:
+    """Open DOOR once, or with --until hold it unlocked, by order of staff; who and why go to the journal before the lock moves.
+
+    A door that is held unlocked is locked by `tourlatch lock`, by the time, and whenever the agent stops.
+    """
+    from zoneinfo import ZoneInfo
+
     settings = config.load(config_path)
-    protocol.ask(settings.control.socket, {"do": "unlock", "door": door, "reason": reason})
+    zone = ZoneInfo(settings.time_zone)
+    until_ms = None if until is None else _instant(until, zone, time.time_ns() // 1_000_000)
+    request = {"do": "unlock", "door": door, "reason": reason} | ({} if until_ms is None else {"until_ms": until_ms})
+    protocol.ask(settings.control.socket, request)
     if as_json:
-        print_json({"unlocked": door})
+        print_json({"unlocked": door} | ({} if until_ms is None else {"until_ms": until_ms}))
+        return
+    if until_ms is not None:
+        click.echo(f"{door} is held unlocked until {for_people(until_ms, zone)}.")
         return
     # the agent may have been started with another file than this one
-    lasts = [f" for {known.pulse_s} s" for known in settings.door if known.name == door]
+    lasts = [f" for {_release_s(known)} s" for known in settings.door if known.name == door]
     click.echo(f"{door} is unlocked{''.join(lasts)}.")
+
+
+def _release_s(door: DoorSettings) -> str:
+    return f"at most {door.max_pulse_s}" if door.lock.mode == "hold" else f"{door.pulse_s}"
+
+
+def _instant(until: str, zone: tzinfo, now_ms: int) -> int:
+    """The instant that is meant: so many minutes from now, or when the clocks of the property next show that time."""
+    if minutes := re.fullmatch(r"\+([0-9]{1,4})m", until):
+        return now_ms + int(minutes[1]) * 60_000
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", until):
+        raise click.BadParameter(f"{until!r} is neither a time like 17:30 nor a number of minutes like +30m", param_hint="--until")
+    now = in_zone(now_ms, zone)
+    meant = now.replace(hour=int(until[:2]), minute=int(until[3:]), second=0, microsecond=0)
+    if from_datetime(meant) <= now_ms:
+        meant += timedelta(days=1)
+    return from_datetime(meant)
 
 
 @click.command()
 @config_option
 @json_option
 def lock(config_path: Path, as_json: bool) -> None:
-    """Lock every door now: by the running agent, or by driving the relays from here when none runs."""
+    """Lock every door now: by the running agent, or by driving the relays from here when none runs. Where there is fire, none is."""
     settings = config.load(config_path)
     try:
-        doors = protocol.ask(settings.control.socket, {"do": "lock"})["doors"]
+        answer = protocol.ask(settings.control.socket, {"do": "lock"})
+        doors, in_fire = answer["doors"], answer.get("in_fire", [])
     except AgentAbsentError:
         from agent.daemon.lines import lock_all
 
-        doors = lock_all(settings)
+        left = lock_all(settings)
+        doors, in_fire = left.locked, left.in_fire
     if as_json:
-        print_json({"locked": doors})
-        return
-    click.echo(f"Locked: {', '.join(doors)}.")
+        print_json({"locked": doors} | ({"in_fire": in_fire} if in_fire else {}))
+    elif doors:
+        click.echo(f"Locked: {', '.join(doors)}.")
+    if in_fire:
+        click.echo(f"tourlatch: released by fire, against which nothing locks: {', '.join(in_fire)}", err=True)

@@ -17,15 +17,16 @@ import click
 
 from agent import config, protocol
 from agent.cli.options import config_option, json_option, print_json
-from agent.core.clock import Interval, for_people, to_iso
+from agent.core.clock import Interval, for_people, in_zone, to_iso
 from agent.errors import AgentAbsentError, StoreError
 from agent.settings.agent import AgentSettings
 from agent.store import files
 from agent.store import outbox as queue
 from agent.store.journal import Moment, connect, transaction
 
-_COLUMNS = """v.visit_id, v.appointment_id, v.prospect_id, v.visit_ms, v.unit_names, v.source_title, v.knock_visit_id,
-    v.delivered_ms, v.dropped_ms, o.state, o.attempts, o.doubts, o.next_try_ms, o.words"""
+_COLUMNS = """v.visit_id, v.appointment_id, v.prospect_id, v.visit_ms, v.opened_ms, v.unit_names, v.source_title, v.knock_visit_id,
+    v.delivered_ms, v.dropped_ms, (SELECT kind FROM journal j WHERE j.appointment_id = v.appointment_id AND kind = 'not_opened' LIMIT 1)
+    AS not_opened, o.state, o.attempts, o.doubts, o.next_try_ms, o.words"""
 _VISITS = f"SELECT {_COLUMNS} FROM visit v LEFT JOIN outbox o USING (visit_id) ORDER BY v.visit_ms DESC LIMIT :last"  # noqa: S608
 _OUTBOX = f"SELECT {_COLUMNS} FROM outbox o JOIN visit v USING (visit_id) ORDER BY o.next_try_ms"  # noqa: S608 - a constant
 
@@ -35,9 +36,9 @@ _OUTBOX = f"SELECT {_COLUMNS} FROM outbox o JOIN visit v USING (visit_id) ORDER 
 @json_option
 @click.option("--last", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
 def visits(config_path: Path, as_json: bool, last: int) -> None:
-    """The visits that this door recorded, the latest first, and where each stands."""
+    """The visits that this door recorded, the latest first, whether its door was really opened for it, and where each stands."""
     settings = config.load(config_path)
-    _show(_read(settings, _VISITS, {"last": last}), settings, as_json=as_json)
+    _show(_read(settings, _VISITS, {"last": last}), settings, as_json=as_json, has_opened=True)
 
 
 @click.group()
@@ -113,6 +114,9 @@ def _read(settings: AgentSettings, sql: str, parameters: dict[str, Any] | None =
     for row in rows:
         row["unit_names"] = json.loads(row["unit_names"])
         row["visit_time"] = to_iso(row["visit_ms"])
+        # without a contact nobody knows
+        is_not_opened = row.pop("not_opened") is not None
+        row["opened"] = True if row["opened_ms"] is not None else False if is_not_opened else None
     return rows
 
 
@@ -147,16 +151,24 @@ def _change(
                 conn.close()
 
 
-def _show(rows: list[dict[str, Any]], settings: AgentSettings, *, as_json: bool) -> None:
+def _show(rows: list[dict[str, Any]], settings: AgentSettings, *, as_json: bool, has_opened: bool = False) -> None:
     if as_json:
         print_json(rows)
         return
     zone = ZoneInfo(settings.time_zone)
     for row in rows:
         when, units = for_people(row["visit_ms"], zone), ", ".join(row["unit_names"]) or "no unit"
-        click.echo(f"{row['visit_id']}  {when}  appointment {row['appointment_id']}  {units}  {_standing(row)}")
+        visited = f"{when}  {_opened(row, zone)}" if has_opened else when
+        click.echo(f"{row['visit_id']}  {visited}  appointment {row['appointment_id']}  {units}  {_standing(row)}")
     if not rows:
         click.echo("None.")
+
+
+def _opened(row: dict[str, Any], zone: ZoneInfo) -> str:
+    """Whether the door was really opened for the visit."""
+    if row["opened_ms"] is not None:
+        return f"opened {in_zone(row['opened_ms'], zone):%H:%M}"
+    return "opened: unknown" if row["opened"] is None else "not opened"
 
 
 def _standing(row: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Builds the agent from its settings, in the order that safety asks for.
 
 Rule 1: the relays come first and are driven locked before anything else is tried (promise P1); whatever fails later, they are
-        locked and given back.
+        locked and given back. Only the fire input is read before its door's relay is claimed: where there is fire, it begins released.
 Rule 2: what is missing stops the start with its name.
 """
 
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +19,13 @@ from agent.core import codes
 from agent.core.pin import KEY_BYTES
 from agent.credentials import list_keys, read_secret
 from agent.daemon.door import Door
-from agent.daemon.lines import line_of
+from agent.daemon.happening import Happening, Tell
+from agent.daemon.lines import output_of
 from agent.daemon.readers import reader_of
+from agent.daemon.second import SecondRelay
+from agent.daemon.signs import Signs
+from agent.daemon.watch import Watch
+from agent.daemon.ways import ways_of
 from agent.errors import ConfigError
 from agent.settings.agent import AgentSettings
 from agent.settings.door import DoorSettings
@@ -27,10 +33,12 @@ from agent.settings.readers import ReaderPart
 from agent.store import files, upkeep
 from agent.store.journal import Journal
 from agent.timekeeping import DoorClock, boot_number, kernel_reading
-from drivers.base import Pulse, Reader
+from drivers.base import DriverError, Indicator, Pulse, Reader
+from drivers.indicator import Lamp, LampsAndBuzzer
 from drivers.relay import PulsedRelay
 
 STORE_CLOSE_S = 0.7
+LAMPS: tuple[Lamp, ...] = ("green", "red", "buzzer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,9 @@ class Parts:
     """Everything with a device or a file behind it; each is open."""
 
     doors: dict[str, Door]
+    watch: Watch
+    signs: dict[str, Signs]
+    """What each door shows."""
     readers: list[ReaderAt]
     keys: codes.Keyring
     prospect_key: str = field(repr=False)
@@ -61,16 +72,21 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """Whom to tell, from threads: a pulse that ended, a relay that cannot be locked, an entry that could not be written."""
+    """Whom to tell, from threads: a pulse that ended, a relay that cannot be locked, an entry that could not be written, all the rest."""
 
     on_locked: Callable[[str, Pulse], None]
     on_fault: Callable[[Exception], None]
     on_lost: Callable[[str], None]
+    tell: Tell
 
 
 def build(settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Parts:
     """Open everything; `stack` closes it."""
-    doors = {door.name: _door(door, settings, stack, callbacks) for door in settings.door}
+    work_dir = settings.control.socket.parent
+    watch = Watch(work_dir, tell=callbacks.tell, on_fault=callbacks.on_fault)
+    stack.callback(watch.close)
+    doors = _doors(settings, watch, stack, callbacks)
+    watch.start()
     stack.enter_context(files.held(settings.store.path))
     is_new_store = files.bring_up_to_date(settings.store.path)
     gate = threading.RLock()
@@ -87,16 +103,76 @@ def build(settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Pa
     prospect_key = read_secret(knock.prospect_key_file or knock.appointment_key_file)
     tokens = {door.name: read_secret(door.desk_token_file) for door in settings.door if door.desk_token_file is not None}
     pin_keys = {door.name: _pin_key(door.pin_key_file) for door in settings.door if door.pin_key_file is not None}
-    work_dir = settings.control.socket.parent
     readers = [_reader(door.name, reader, work_dir, stack) for door in settings.door for reader in door.reader]
-    return Parts(doors, readers, keys, prospect_key, journal, keeper, clock, is_new_store, tokens, pin_keys)
+    signs = {door.name: _signs(door, readers, work_dir, stack) for door in settings.door}
+    return Parts(doors, watch, signs, readers, keys, prospect_key, journal, keeper, clock, is_new_store, tokens, pin_keys)
 
 
-def _door(door: DoorSettings, settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Door:
-    line = line_of(door, settings.control.socket.parent)
-    made = Door(door.name, PulsedRelay(line, max_s=door.max_pulse_s, on_fault=callbacks.on_fault), door.pulse_s, callbacks.on_locked)
-    stack.callback(made.stop)
-    return made
+def _doors(settings: AgentSettings, watch: Watch, stack: ExitStack, callbacks: Callbacks) -> dict[str, Door]:
+    """All relays, then all that is watched and follows: an input or a second relay that is missing leaves no lock as it was."""
+    faults: list[str] = []
+    work_dir = settings.control.socket.parent
+    relays = []
+    for door in settings.door:
+        relays.append(_relay(door, watch, work_dir, faults, callbacks))
+        stack.callback(_give_back, relays[-1][0])
+    if faults:
+        raise DriverError("\n".join(faults))
+    doors = {}
+    for door, (relay, is_fire) in zip(settings.door, relays, strict=True):
+        doors[door.name] = made = Door(
+            door.name,
+            relay,
+            ways_of(door),
+            callbacks.on_locked,
+            tell=callbacks.tell,
+            on_fault=callbacks.on_fault,
+            on_due=watch.poke,
+            second=_second(door, work_dir, callbacks.tell),
+            is_fire=is_fire,
+        )
+        stack.callback(made.stop)
+        watch.add(door, made)
+    return doors
+
+
+def _relay(door: DoorSettings, watch: Watch, work_dir: Path, faults: list[str], callbacks: Callbacks) -> tuple[PulsedRelay, bool]:
+    """A door's relay, and whether there is fire. A fire input that is missing is a fault, once the relay is locked."""
+    is_fire = False
+    try:
+        is_fire = watch.is_fire(door)
+    except DriverError as error:
+        faults.append(str(error))
+    line = output_of(door.relay, work_dir, released=is_fire)
+    return PulsedRelay(line, max_s=door.max_pulse_s, on_fault=callbacks.on_fault, is_fire=is_fire), is_fire
+
+
+def _give_back(relay: PulsedRelay) -> None:
+    with suppress(DriverError):  # it has told its fault, and the others must be locked, too
+        relay.close()
+
+
+def _second(door: DoorSettings, work_dir: Path, tell: Tell) -> SecondRelay | None:
+    part = door.second_relay
+    if part is None:
+        return None
+
+    def on_news(words: str | None) -> None:
+        kind, detail = ("relay2_failed", {"words": words}) if words is not None else ("relay2_back", None)
+        tell(Happening(kind, door.name, time.monotonic_ns(), detail=detail))
+
+    return SecondRelay(output_of(part, work_dir), delay_s=part.delay_s, pulse_s=part.pulse_s, on_news=on_news)
+
+
+def _signs(door: DoorSettings, readers: list[ReaderAt], work_dir: Path, stack: ExitStack) -> Signs:
+    """The lamps and the buzzer of a door, and those of its readers that have some."""
+    indicators: list[Indicator] = [at.reader for at in readers if at.door == door.name and isinstance(at.reader, Indicator)]
+    lines = {name: part for name in LAMPS if (part := getattr(door.feedback, name, None)) is not None}
+    if lines:
+        lamps = LampsAndBuzzer({name: output_of(part, work_dir) for name, part in lines.items()})
+        stack.callback(lamps.close)
+        indicators.append(lamps)
+    return Signs(indicators)
 
 
 def _reader(door: str, reader: ReaderPart, work_dir: Path, stack: ExitStack) -> ReaderAt:

@@ -25,6 +25,7 @@ from agent.core.lockout import Lockout, LockoutRules
 from agent.core.reasons import EXPLANATIONS, Reason
 from agent.core.tour import TourCode
 from agent.daemon.door import Door
+from agent.daemon.ways import Hold
 from agent.errors import StoreError
 from agent.store import upkeep
 from agent.store.journal import Admitted, Journal, Known, Moment, Note
@@ -73,11 +74,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class StaffUnlock:
-    """An unlock by staff on the device: the door, who asked, and why; both go to the journal."""
+    """An unlock by staff on the device: the door, who asked, and why; both go to the journal. With `hold` it is held unlocked."""
 
     door: str
     user: str
     reason: str
+    hold: Hold | None = None
 
 
 _UNREADABLE = codes.Unread(Reason.UNREADABLE)
@@ -259,7 +261,7 @@ class Doorman:
         except StoreError:
             return self._refused(scan, now, Denied(Reason.STORE_FAILED, code), is_by_pin=is_by_pin)
         try:
-            released_ns = door.release(decision.code.code_id)
+            released_ns = door.release(decision.code.code_id, None if facts.is_exit else decision.code.appointment_id)
         except DriverError:
             self._give_back(decision.code, facts)
             return self._refused(scan, now, Denied(Reason.RELAY_FAILED, code), admitted, is_by_pin=is_by_pin)
@@ -335,18 +337,23 @@ class Doorman:
         if not door.grant():
             done.set_exception(RuntimeError(f"the door {door.name} is in use: try again in a few seconds"))
             return
-        note = Note(_moment(self._clock.now()), "unlock", door.name, detail={"user": order.user, "reason": order.reason})
+        detail: dict[str, object] = {"user": order.user, "reason": order.reason}
+        detail |= {"until_ms": order.hold.until_ms} if order.hold is not None else {}
+        note = Note(_moment(self._clock.now()), "unlock" if order.hold is None else "hold_open", door.name, detail=detail)
         try:
             try:
                 self._journal.write(note)
             except StoreError:
                 door.write_failed()
                 raise
-            door.release(None)
+            is_done = door.release(None) is not None if order.hold is None else door.hold_open(order.hold)
         except (StoreError, DriverError) as error:
             done.set_exception(error)
         else:
-            done.set_result(None)
+            if is_done or order.hold is None:
+                done.set_result(None)
+            else:
+                done.set_exception(RuntimeError(f"the door {door.name} is not held unlocked: there is fire, or the agent stops"))
 
 
 def _by(*, is_by_pin: bool) -> dict[str, object] | None:

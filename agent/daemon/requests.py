@@ -14,11 +14,13 @@ from typing import Any
 from agent.core.tour import RosterEntry, Standing
 from agent.daemon.build import Parts
 from agent.daemon.control import Handler
+from agent.daemon.door import Door
 from agent.daemon.doorman import Doorman, StaffUnlock
 from agent.daemon.events import Events
 from agent.daemon.feed import Feed
 from agent.daemon.report import Reports, clock_facts
 from agent.daemon.sender import Sender
+from agent.daemon.ways import Hold
 from agent.settings.agent import AgentSettings
 from agent.store import feed, outbox
 from agent.store.journal import Moment, Note
@@ -76,7 +78,7 @@ class Requests:
             "community_id": self._settings.community_id,
             "doors": {
                 name: {
-                    "state": door.state.value,
+                    **self._door_facts(door),
                     "readers": {at.name: self._reader_states.get(at.name, "starting") for at in self._parts.readers if at.door == name},
                     "feed": self._feeds[name].status if name in self._feeds else None,
                     "report": self._reports[name].status if name in self._reports else None,
@@ -90,16 +92,50 @@ class Requests:
             "knock": self._sender.link,
         }
 
+    def _door_facts(self, door: Door) -> dict[str, Any]:
+        leaf, hold, second = door.leaf, door.hold, door.second
+        inputs = self._parts.watch.states(door.name)
+        return {
+            "state": door.state.value,
+            "lock": door.state.value,
+            "leaf": None if leaf is None else leaf.value,
+            "fire": door.is_fire,
+            "tamper": door.is_tampered,
+            "hold_open_until_ms": None if hold is None else hold.until_ms,
+            "second_relay": None if second is None else "failed" if second.has_failed else "ready",
+            "inputs": inputs,
+        }
+
     async def _unlock(self, request: dict[str, Any], user: str) -> dict[str, Any]:
         name, reason = request.get("door"), request.get("reason")
         if not isinstance(name, str) or name not in self._parts.doors:
             raise ValueError(f"there is no door {name!r}; there are: {', '.join(self._parts.doors)}")
         if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
             raise ValueError(f"an unlock needs a reason of 1 to {MAX_REASON} characters")
+        hold = self._hold(name, request["until_ms"]) if request.get("until_ms") is not None else None
         # shielded: the doorman finishes what it began, though the one who asked is gone
-        await asyncio.shield(asyncio.wrap_future(self._doorman.unlock(StaffUnlock(name, user, reason))))
-        self._events.publish("unlocked", door=name, user=user)
-        return {"door": name}
+        await asyncio.shield(asyncio.wrap_future(self._doorman.unlock(StaffUnlock(name, user, reason, hold))))
+        if hold is None:
+            self._events.publish("unlocked", door=name, user=user)
+            return {"door": name}
+        self._events.publish("hold_open", door=name, user=user, until_ms=hold.until_ms)
+        return {"door": name, "until_ms": hold.until_ms}
+
+    def _hold(self, name: str, until_ms: object) -> Hold:
+        """Until when a door is held unlocked, counted from now on by ticks: setting the clock neither ends nor lengthens it."""
+        longest_min = self._settings.rules.hold_open_max_min
+        if not isinstance(until_ms, int) or isinstance(until_ms, bool):
+            raise ValueError("until_ms is an integer: milliseconds since 1970")  # noqa: TRY004 - what is said on the socket is wrong as a value
+        if longest_min == 0:
+            raise ValueError("no door may be held unlocked here: [rules] hold_open_max_min is 0")
+        left_ms = until_ms - self._parts.clock.now().guess_ms
+        if left_ms <= 0:
+            raise ValueError("the time until which the door is to be held unlocked is over")
+        if left_ms > longest_min * 60_000:
+            raise ValueError(f"a door may be held unlocked for at most {longest_min} minutes: [rules] hold_open_max_min")
+        if self._parts.doors[name].is_fire:
+            raise ValueError(f"the door {name} is released by fire: hold it unlocked when that is over")
+        return Hold(time.monotonic_ns() + left_ms * 1_000_000, until_ms)
 
     async def _lock(self, _request: dict[str, Any], user: str) -> dict[str, Any]:
         faults = []
@@ -113,7 +149,9 @@ class Requests:
         self._parts.upkeep.note(note)
         if faults:
             raise DriverError(" ".join(faults))
-        return {"doors": list(self._parts.doors)}
+        in_fire = [name for name, door in self._parts.doors.items() if door.is_fire]
+        locked = [name for name in self._parts.doors if name not in in_fire]
+        return {"doors": locked, "in_fire": in_fire} if in_fire else {"doors": locked}
 
     async def _roster(self, request: dict[str, Any], _user: str) -> dict[str, Any]:
         """News of appointments: `entries` of `{appointment_id, standing, code_id?, source_title?, revision?}`; on disk when answered.

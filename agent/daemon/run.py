@@ -3,7 +3,8 @@
 Rule 1: SIGTERM and SIGINT lock every door before anything else is done, and the process is gone within two seconds.
 Rule 2: a component that dies (outbox, a reader, the control socket) is restarted and journaled. The doorman's or a relay's
         death is the agent's: locked, and out with an error, so that systemd starts it anew.
-Rule 3: the watchdog is fed from the loop, and only after a look at the doorman and upkeep: none of them can hang or die unseen.
+Rule 3: the watchdog is fed from the loop, and only after a look at the doorman, upkeep and the inputs' thread: none of them can hang or
+        die unseen.
 """
 
 from __future__ import annotations
@@ -21,21 +22,23 @@ from zoneinfo import ZoneInfo
 
 from agent import notify
 from agent.core.clock import ClockState
-from agent.core.reasons import Circumstance, for_operator, for_prospect
+from agent.daemon.answer import Answers
 from agent.daemon.build import Callbacks, Parts, ReaderAt, build
 from agent.daemon.control import Control
 from agent.daemon.doorman import Doorman, Outcome, Scan
 from agent.daemon.events import Events
-from agent.daemon.feed import DeskClient, DeskLink, Feed
+from agent.daemon.feed import DeskClient, DeskLink, Feed, FeedState
+from agent.daemon.happening import Happening
 from agent.daemon.report import Reports
 from agent.daemon.requests import Requests
 from agent.daemon.sender import Sender
+from agent.daemon.tell import StoreHealth, Teller
 from agent.settings.agent import AgentSettings
 from agent.store import upkeep
 from agent.store.journal import Moment, Note
 from agent.supervise import supervise
 from agent.timekeeping import Now, boot_number
-from drivers.base import Frame, Pulse, ReaderState
+from drivers.base import Frame, Pulse, ReaderState, Signal
 
 if TYPE_CHECKING:
     from agent.daemon.sender import Reporter
@@ -58,7 +61,8 @@ class Agent:
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
-        self._zone = ZoneInfo(settings.time_zone)
+        self._teller = Teller()
+        self._store = StoreHealth()
         self._version = metadata.version("tourlatch")
         self._notifier = notify.Notifier.from_environment()
         self._stop = asyncio.Event()
@@ -74,8 +78,12 @@ class Agent:
         with ExitStack() as stack:
             # a busy thread may hold the interpreter for this long before the doorman gets it
             sys.setswitchinterval(_SWITCH_S)
-            self._parts = parts = build(self._settings, stack, Callbacks(self._pulse_ended, self._relay_fault, self._note_lost))
+            callbacks = Callbacks(self._pulse_ended, self._relay_fault, self._note_lost, self._teller.tell)
+            self._parts = parts = build(self._settings, stack, callbacks)
             self._events = Events(lambda: parts.clock.now().guess_ms)
+            zone = ZoneInfo(self._settings.time_zone)
+            self._answers = Answers(self._events, parts.signs, self._store, zone, self._settings.help_phone)
+            self._teller.attach(parts.upkeep, parts.clock.now, self._on_happening, parts.signs)
             self._doorman = self._make_doorman(parts)
             stack.callback(self._doorman.close, DOORMAN_CLOSE_S)
             self._sender = self._make_sender(parts)
@@ -217,8 +225,9 @@ class Agent:
         self._events.publish("started", version=self._version, doors=doors)
 
     def _begin_to_stop(self) -> None:
-        for door in self._parts.doors.values():
+        for name, door in self._parts.doors.items():
             door.stop()
+            self._parts.signs[name].set(Signal.DARK, "stop", is_on=True)
         self._notifier.tell("STOPPING=1")
         self._events.publish("stopping")
         self._stop.set()
@@ -244,6 +253,7 @@ class Agent:
         def on_state(state: ReaderState, sentence: str) -> None:
             is_news = self._reader_states.get(at.name) is not None or state is not ReaderState.READY
             self._reader_states[at.name] = state.value
+            self._parts.signs[at.door].set(Signal.FAULT, f"reader {at.name}", is_on=state is not ReaderState.READY)
             if is_news:
                 self._note(f"reader_{state.value}", door=at.door, reader=at.name, detail={"words": sentence})
 
@@ -251,31 +261,17 @@ class Agent:
 
     def _on_outcome(self, outcome: Outcome) -> None:
         """Tell what became of a scan; for a new visit, wake the outbox."""
-        scan, code, denied = outcome.scan, outcome.code, outcome.denied
-        where: dict[str, object] = {"door": scan.door, "reader": scan.reader, "appointment_id": code.appointment_id if code else None}
-        if outcome.is_by_pin:
-            where["by"] = "pin"
-        if denied is None:
-            ns = None if outcome.released_ns is None else outcome.released_ns - scan.frame.at_ns
-            relay_ms = None if ns is None else round(ns / 1e6, 3)
-            first = outcome.admitted is not None and outcome.admitted.new_visit_id is not None
-            if outcome.is_exit:
-                self._events.publish("exit", **where, relay_ms=relay_ms)
-            else:
-                self._events.publish("admitted", **where, first=first, relay_ms=relay_ms)
-            if outcome.passback_from is not None:
-                self._events.publish("passback", **where, in_by=outcome.passback_from)
-        else:
-            now_ms = outcome.now.guess_ms
-            circumstance = Circumstance(self._zone, self._settings.help_phone, now_ms, denied.time_ms, code.doors if code else ())
-            sentences = {"prospect": for_prospect(denied.reason, circumstance), "operator": for_operator(denied.reason, circumstance)}
-            self._events.publish("refused", **where, reason=denied.reason.value, **sentences)
-        if outcome.guesses_locked_s is not None:
-            self._events.publish("locked_out", door=scan.door, reader=scan.reader, lock_s=round(outcome.guesses_locked_s))
+        self._answers.publish(outcome)
         if outcome.admitted is not None and outcome.admitted.new_visit_id is not None:
             self._sender.wake()
-        if outcome.admitted is not None and not outcome.is_exit and scan.door in self._reports:
-            self._reports[scan.door].wake()
+        if outcome.admitted is not None and not outcome.is_exit and outcome.scan.door in self._reports:
+            self._reports[outcome.scan.door].wake()
+
+    def _on_happening(self, happening: Happening) -> None:
+        """Something happened at a door; it is journaled already. From threads."""
+        ids = {"appointment_id": happening.appointment_id, "code_id": happening.code_id}
+        facts = {name: value for name, value in ids.items() if value is not None} | dict(happening.detail or {})
+        self._from_thread(lambda: self._events.publish(happening.kind, door=happening.door, **facts))
 
     def _order_done(self, door: str) -> None:
         """Staff had visits tried again, from afar."""
@@ -295,6 +291,7 @@ class Agent:
 
     def _note_lost(self, error: str) -> None:
         """A refusal or another entry could not be written: it is counted in `status`, and told here."""
+        self._store.failed()
         self._from_thread(lambda: self._events.publish("store_failed", error=error))
 
     def _component_died(self, name: str, error: BaseException, wait_s: float) -> None:
@@ -319,7 +316,7 @@ class Agent:
     async def _feed_watchdog(self) -> None:
         limit_s = notify.watchdog_s()
         while limit_s is not None:
-            if self._doorman.is_well() and self._parts.upkeep.is_alive():
+            if self._doorman.is_well() and self._parts.upkeep.is_alive() and self._parts.watch.is_well():
                 self._notifier.tell("WATCHDOG=1")
             await asyncio.sleep(limit_s / 3)
 
@@ -339,7 +336,16 @@ class Agent:
             dropped, self._dropped = self._dropped, {}
             for reader, count in dropped.items():
                 self._events.publish("scan_dropped", reader=reader, count=count)
+            self._show_health()
             await asyncio.sleep(BEAT_S)
+
+    def _show_health(self) -> None:
+        """At each door: whether the store fails, and whether neither Knock nor the desk can be reached."""
+        is_cut_off = self._sender.link["is_up"] is False
+        for name, signs in self._parts.signs.items():
+            is_unheard = name not in self._feeds or self._feeds[name].state is not FeedState.FRESH
+            signs.set(Signal.OFFLINE, "links", is_on=is_cut_off and is_unheard)
+            signs.set(Signal.FAULT, "store", is_on=self._store.is_failing())
 
     async def _keep_time(self) -> None:
         """Remember the time every ten minutes, and tell when the clock's state changes."""

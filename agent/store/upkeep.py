@@ -72,6 +72,10 @@ class Upkeep:
         """Write an entry that nobody waits for; one that cannot be written is counted, and `on_lost` hears why."""
         self.submit(lambda conn: write_note(conn, note)).add_done_callback(self._look_after)
 
+    def note_opened(self, note: Note) -> None:
+        """The same for a door that was opened: the visit that it was opened for, if any, remembers when that first was."""
+        self.submit(lambda conn: _opened(conn, note)).add_done_callback(self._look_after)
+
     @property
     def lost_notes(self) -> int:
         """How many of the entries that nobody waits for could not be written since the start."""
@@ -172,6 +176,12 @@ class Upkeep:
 
 def _failure(error: Exception) -> StoreError:
     return StoreError(f"the store cannot be written: {error}")
+
+
+def _opened(conn: sqlite3.Connection, note: Note) -> int:
+    sql = "UPDATE visit SET opened_ms = ? WHERE appointment_id = ? AND opened_ms IS NULL"
+    conn.execute(sql, (note.moment.at_ms, note.appointment_id))
+    return write_note(conn, note)
 
 
 def last_seen_ms(conn: sqlite3.Connection) -> int:

@@ -31,8 +31,8 @@ def store(site: Path) -> Path:
     with closing(connect(path, synchronous="OFF")) as conn, transaction(conn):
         for visit_id in [*STATES, "ok"]:
             delivered = ("77", 5) if visit_id == "ok" else (None, None)
-            visit = (visit_id, f"a-{visit_id}", f"p-{visit_id}", "1001", 0, "[]", None, *delivered, None)
-            conn.execute("INSERT INTO visit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", visit)
+            visit = (visit_id, f"a-{visit_id}", f"p-{visit_id}", "1001", 0, "[]", None, *delivered, None, None)
+            conn.execute("INSERT INTO visit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", visit)
         for visit_id, state in STATES.items():
             conn.execute("INSERT INTO outbox VALUES (?, ?, ?, 1, 0, 9, 0, '400: no')", (visit_id, f"p-{visit_id}", state))
     return path

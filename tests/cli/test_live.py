@@ -83,7 +83,21 @@ def test_status__is_one_json_value_with_every_part(stage: Stage, call: Call) -> 
         "ok": True,
         "version": metadata.version("tourlatch"),
         "community_id": "1001",
-        "doors": {"front": {"state": "locked", "readers": {"front-scanner": "ready"}, "feed": None, "report": None}},
+        "doors": {
+            "front": {
+                "state": "locked",
+                "lock": "locked",
+                "leaf": None,
+                "fire": False,
+                "tamper": False,
+                "hold_open_until_ms": None,
+                "second_relay": None,
+                "inputs": {},
+                "readers": {"front-scanner": "ready"},
+                "feed": None,
+                "report": None,
+            }
+        },
         "unwritten": 0,
     }
     assert earliest < time.time() * 1000 < latest

@@ -22,7 +22,7 @@ Play = Callable[..., Any]
 Visited = Callable[[int], list[str]]
 KEYS = {
     *("visit_id", "appointment_id", "prospect_id", "visit_ms", "visit_time", "unit_names", "source_title", "knock_visit_id"),
-    *("delivered_ms", "dropped_ms", "state", "attempts", "doubts", "next_try_ms", "words"),
+    *("opened", "opened_ms", "delivered_ms", "dropped_ms", "state", "attempts", "doubts", "next_try_ms", "words"),
 }
 NOBODY = "0" * 32
 OTHERS = "tourlatch: the others are not in the outbox, or are being sent just now\n"

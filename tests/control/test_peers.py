@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from agent import protocol
-from agent.core.door import State
+from agent.core.door import Lock
 from agent.daemon import control
 from agent.daemon.control import MAX_FOLLOWERS, MAX_PEERS, Control
 from agent.daemon.events import MAX_BEHIND, Events
@@ -306,7 +306,7 @@ def test_lock__locks_every_door_though_one_relay_fails() -> None:
         raise DriverError("GPIO17: the relay could not be driven locked.")
 
     doors = {"a": SimpleNamespace(lock=lambda: locked.append("a")), "b": SimpleNamespace(lock=broken)}
-    doors["c"] = SimpleNamespace(lock=lambda: locked.append("c"), state=State.LOCKED)
+    doors["c"] = SimpleNamespace(lock=lambda: locked.append("c"), state=Lock.LOCKED)
     now = SimpleNamespace(guess_ms=0, interval=None)
     parts: Any = SimpleNamespace(doors=doors, clock=SimpleNamespace(now=lambda: now), upkeep=SimpleNamespace(note=lambda _note: None))
     nothing: Any = None

@@ -18,6 +18,8 @@ from agent.core.lockout import LockoutRules
 from agent.core.tour import TourCode, Window
 from agent.daemon.door import Door
 from agent.daemon.doorman import REPEAT_S, Doorman, Outcome, Scan, StaffUnlock
+from agent.daemon.happening import Happening
+from agent.daemon.ways import Ways
 from agent.store import files, upkeep
 from agent.store.journal import Journal
 from agent.timekeeping import DoorClock
@@ -72,10 +74,9 @@ class World:
         self.line = WatchedLine(self.store)
         self.faults: list[Exception] = []
         self.relay = PulsedRelay(self.line, max_s=1.0, on_fault=self.faults.append)
-        self.door = Door("front", self.relay, PULSE_S, lambda _name, _pulse: None)
-        stopped = Door(
-            "stopped", PulsedRelay(PlayedLine(None), max_s=1.0, on_fault=self.faults.append), PULSE_S, lambda _name, _pulse: None
-        )
+        self.happened: list[Happening] = []
+        self.door = self._door("front", self.relay)
+        stopped = self._door("stopped", PulsedRelay(PlayedLine(None), max_s=1.0, on_fault=self.faults.append))
         stopped.stop()
         self.outcomes: list[Outcome] = []
         clock = DoorClock(lambda: Reading(NOW_MS, time.monotonic_ns(), is_synchronised=True, error_ms=50), ClockRules(Trust.NTP), 0)
@@ -95,6 +96,10 @@ class World:
         )
         self.doorman.start()
         self._tick_ns = time.monotonic_ns()
+
+    def _door(self, name: str, relay: PulsedRelay) -> Door:
+        ways = Ways(PULSE_S, 1.0)
+        return Door(name, relay, ways, lambda _name, _pulse: None, tell=self.happened.append, on_fault=self.faults.append)
 
     def scan(self, text: str, reader: str = "scanner", after_s: float = REPEAT_S + 1) -> Outcome | None:
         """Present a text, `after_s` after the one before on the frames' own clock; what was told of it, or None."""
