@@ -27,8 +27,9 @@ _log = logging.getLogger("tourlatch")
 class Link:
     """`run` keeps the connection to the agent at `path`; `tell` and `beat` use it, in the same loop."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, retry: RetryPolicy = RETRY) -> None:
         self._path = path
+        self._retry = retry
         self._writer: asyncio.StreamWriter | None = None
         self._beat_s = 0.0
         self._last_words = ""
@@ -43,7 +44,7 @@ class Link:
             if words != self._last_words:
                 _log.warning("agent_away", extra={"facts": {"because": words}})
                 self._last_words = words
-            await asyncio.sleep(max(MIN_RETRY_S, backoff_s(failures, RETRY, random.random())))  # noqa: S311 - jitter
+            await asyncio.sleep(max(MIN_RETRY_S, backoff_s(failures, self._retry, random.random())))  # noqa: S311 - jitter
 
     def tell(self, text: str) -> bool:
         """Hand a code over; False when there is nobody who takes it at once."""
