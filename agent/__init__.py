@@ -2,7 +2,7 @@
 
 Map, from the bottom up (arrows of import point down only):
 
-- `agent.core`      pure rules: codes, tour, decide, reasons, clock, door, lockout, replay
+- `agent.core`      pure rules: codes, tour, decide, hours, reasons, clock, door, lockout, replay
 - `agent.store`     the journal and outbox: one SQLite file
 - `agent.http`      requests to one peer
 - `agent.knock`     the only speaker to Knock
