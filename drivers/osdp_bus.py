@@ -67,13 +67,14 @@ class Member:
 class Bus:
     """One bus. Had by `claimed` only."""
 
-    def __init__(self, port: str, baud: int, device: SerialPort, *, first_retry_s: float = 0.5, max_retry_s: float = 30.0) -> None:
+    def __init__(self, port: str, baud: int, device: SerialPort, *, first_retry_s: float, max_retry_s: float) -> None:
         self.port, self.baud = port, baud
         self._sys = library()
         self._device: SerialPort | None = device
         self._first_retry_s, self._max_retry_s = first_retry_s, max_retry_s
         self._retry_s = first_retry_s
         self._retry_at_s = 0.0
+        self._plugged_s = time.monotonic()
         self._gate = threading.Lock()
         self._members: list[Member] = []
         self._on_panel: list[Member] = []
@@ -232,11 +233,14 @@ class Bus:
             self._device.close()
         self._device = None
         self._wire.plug(None)
+        # A port that opens and fails at once again does not start over with short pauses.
+        if now_ns / 1e9 - self._plugged_s > self._max_retry_s:
+            self._retry_s = self._first_retry_s
         self._retry_at_s = now_ns / 1e9 + self._retry_s * random.uniform(0.5, 1.0)  # noqa: S311  spread, not a secret
         for member in self._on_panel:
             member.station.unplugged()
             member.commands.clear()
-            link = Link(ReaderState.LOST, f"lost {self.port} ({words(error)}). Check its cable; it is tried again")
+            link = Link(ReaderState.LOST, f"lost its adapter ({words(error)}). Check the cable; it is tried again")
             news = member.station.told(link, now_ns)
             if news is not None:
                 member.tell(news)
@@ -254,6 +258,7 @@ class Bus:
             return False
         self._wire.plug(self._device)
         now_ns = time.monotonic_ns()
+        self._plugged_s = now_s
         for member in self._on_panel:
             # From where libosdp thinks it is, back to the beginning.
             member.station.back(now_ns)

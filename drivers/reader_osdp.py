@@ -67,7 +67,8 @@ class OsdpReader:
         Whether the reader is there is known only after talking to it, which `run` does.
         """
         if self._bus is None:
-            self._bus = claimed(self._name, self._port, self._baud, self._slot.address, first_retry_s=self._first_retry_s)
+            retry = {"first_retry_s": self._first_retry_s, "max_retry_s": self._max_retry_s}
+            self._bus = claimed(self._name, self._port, self._baud, self._slot.address, **retry)
 
     async def run(self, on_frame: Callable[[Frame], None], on_state: Callable[[ReaderState, str], None]) -> None:
         """Read until cancelled; what befalls the reader is told with a sentence, and it is called again for ever.

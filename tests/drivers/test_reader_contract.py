@@ -1,4 +1,4 @@
-"""The same promises of every reader that has a plug: a serial scanner, a module that is set up, a keyboard, and Wiegand.
+"""The same promises of every reader that has a plug: a serial scanner, a module that is set up, a keyboard, Wiegand, and OSDP.
 
 A reader joins with a rig: how to plug it in and out, how to have it scan, and how to make its reader.
 """
@@ -15,9 +15,12 @@ import pytest
 
 from drivers.base import DeviceMissingError, DriverError, Frame, Reader, ReaderState
 from drivers.reader_keyboard import KeyboardReader
+from drivers.reader_osdp import OsdpReader
 from drivers.reader_serial import SerialReader
 from drivers.reader_wiegand import WiegandReader
 from drivers.wiegand import GAP_NS
+from tests.drivers.osdp_line import KEY, Line
+from tests.drivers.osdp_line import Reader as Osdp
 from tests.drivers.test_reader_keyboard import Scanner as Keyboard
 from tests.drivers.test_reader_module import NEW, Module
 from tests.drivers.test_reader_serial import Scanner as Serial
@@ -131,6 +134,33 @@ class WiegandRig:
         return self._wires()
 
 
+class OsdpRig:
+    """A reader on an RS-485 line, whose adapter can be pulled out."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reader = Osdp(0, KEY)
+        self._line: Line | None = None
+
+    def plug(self) -> None:
+        """The adapter, with the reader behind it."""
+        self._line = Line(self._path, self._reader)
+
+    def unplug(self) -> None:
+        """The adapter."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.close()
+
+    def scan(self, text: str) -> None:
+        """A card of 34 bits."""
+        self._reader.card(card(int(text)))
+
+    def reader(self) -> Reader:
+        """By its key."""
+        return OsdpReader("front", str(self._path), key=KEY, first_retry_s=FIRST_S, max_retry_s=MAX_S)
+
+
 class Desk:
     """A reader under way, and what it tells."""
 
@@ -154,7 +184,7 @@ class Desk:
         assert self._task.cancelled()
 
 
-@pytest.fixture(params=[SerialRig, ModuleRig, KeyboardRig, WiegandRig])
+@pytest.fixture(params=[SerialRig, ModuleRig, KeyboardRig, WiegandRig, OsdpRig])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], Rig]:
     """Makes rigs of each kind in turn, unplugged, by the name of their path."""
 
