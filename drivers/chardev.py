@@ -97,6 +97,8 @@ class WatchedLines:
         """Have every edge told, from a thread of its own; once. What `on_edge` raises is logged, and the next edge is told."""
         if self._thread is not None:
             raise RuntimeError(f"{self.name} is watched already")
+        if self._closed.is_set():
+            raise DriverError(f"{self.name}: the line was given back already")
         self._thread = threading.Thread(target=self._run, args=(on_edge,), name=f"edges of {self.name}", daemon=True)
         self._thread.start()
 

@@ -91,6 +91,16 @@ def test_ok__active_is_released_in_either_polarity(active_high: bool, levels: li
     assert line.name == "GPIO17"
 
 
+@pytest.mark.parametrize(("active_high", "levels"), [(True, [0, 1, 0]), (False, [0, 1])])
+def test_ok__a_line_may_be_claimed_released(active_high: bool, levels: list[int]) -> None:
+    """In fire a line comes up released, and was not locked before; the mock pin keeps only what changed."""
+    factory = MockFactory()
+    pin = factory.pin(17)
+    line = GpioLine(17, active_high=active_high, released=True, factory=factory)
+    line.drive(released=False)
+    assert [state.state for state in pin.states] == levels
+
+
 def test_fail__polarity_has_no_default() -> None:
     """Nobody can forget to say which level energises the relay."""
     with pytest.raises(TypeError, match="active_high"):
@@ -200,16 +210,36 @@ print([call for call in lgpio.calls if " 17" in call])
     assert ours == "['in 17', 'out 17=1', 'write 17=0', 'write 17=1', 'in 17']"
 
 
+def test_ok__a_line_that_is_released_stays_so_when_it_is_given_back(tmp_path: Path) -> None:
+    """Plain gpiozero makes an input of a pin that is closed or forgotten, which would lock in fire; ours is left, and can be had again."""
+    script = """
+on_a_pi()
+import atexit
+atexit.register(lambda: print([call for call in lgpio.calls if " 17" in call]))
+line = GpioLine(17, active_high=False, released=True, chip=0)
+line.close()
+line.close()
+again = GpioLine(17, active_high=False, released=True, chip=0)
+again.close()
+del line, again
+last = GpioLine(17, active_high=False, chip=0)
+last.drive(released=True)
+"""
+    said = python(script, lgpio=STAND_IN, tmp_path=tmp_path).strip()
+    assert said == "['in 17', 'out 17=0', 'write 17=0', 'write 17=1', 'write 17=0']"
+
+
 def test_ok__the_configured_word_is_the_level_that_releases(tmp_path: Path) -> None:
-    """`active = "low"` comes up high, `active = "high"` comes up low: both locked."""
+    """`active = "low"` comes up high, `active = "high"` comes up low: both locked; claimed released, the other way round."""
     script = """
 on_a_pi()
 from drivers import registry
 low = registry.line("gpio", {"pin": 17, "active": "low"})
 high = registry.line("gpio", {"pin": 27, "active": "high", "chip": None})
+fire = registry.line("gpio", {"pin": 22, "active": "high", "chip": None}, released=True)
 print([call for call in lgpio.calls if "out" in call])
 """
-    assert python(script, lgpio=STAND_IN, tmp_path=tmp_path).strip() == "['out 17=1', 'out 27=0']"
+    assert python(script, lgpio=STAND_IN, tmp_path=tmp_path).strip() == "['out 17=1', 'out 27=0', 'out 22=1']"
 
 
 def test_ok__closing_one_door_leaves_the_other_alone(tmp_path: Path) -> None:
