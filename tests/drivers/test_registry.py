@@ -11,7 +11,7 @@ import pytest
 
 from drivers import registry
 from drivers.base import DeviceMissingError, UnknownDriverError
-from drivers.fake import PlayedLine, PlayedReader
+from drivers.fake import PlayedInput, PlayedLine, PlayedReader
 from drivers.framing import LineFramer
 from drivers.reader_serial import SerialReader
 from drivers.reader_wiegand import WiegandReader
@@ -28,6 +28,7 @@ def test_ok__nothing_is_loaded_before_it_is_asked_for() -> None:
 def test_ok__the_names_are_public() -> None:
     """The settings' names can be compared with these."""
     assert sorted(registry.RELAYS) == ["gpio", "played"]
+    assert sorted(registry.INPUTS) == ["gpio", "played"]
     assert sorted(registry.READERS) == ["camera", "keyboard", "osdp", "played", "serial", "wiegand"]
 
 
@@ -37,6 +38,28 @@ def test_ok__a_played_line_by_name(tmp_path: Path) -> None:
     assert isinstance(line, PlayedLine)
     assert (tmp_path / "door").read_bytes() == b"0"
     assert isinstance(registry.line("played", {}), PlayedLine)
+    registry.line("played", {"path": str(tmp_path / "in-fire")}, released=True)
+    assert (tmp_path / "in-fire").read_bytes() == b"1"
+
+
+def test_ok__a_played_input_by_name(tmp_path: Path) -> None:
+    """The file of the configuration is the one that is read."""
+    (tmp_path / "fire").write_bytes(b"1")
+    line = registry.watched("played", {"path": str(tmp_path / "fire")})
+    assert isinstance(line, PlayedInput)
+    assert line.read()
+
+
+def test_fail__a_gpio_input_says_which_level_and_which_pull() -> None:
+    """A contact of unknown polarity tells nothing, and a pin that floats tells anything."""
+    with pytest.raises(ValueError, match="high or low"):
+        registry.watched("gpio", {"pin": 22, "active": "closed", "pull": "up", "chip": 0})
+    with pytest.raises(ValueError, match="up, down or none"):
+        registry.watched("gpio", {"pin": 22, "active": "low", "pull": "floating", "chip": 0})
+    with pytest.raises(TypeError, match="pull"):
+        registry.watched("gpio", {"pin": 22, "active": "low"})
+    with pytest.raises(TypeError, match="normally"):
+        registry.watched("gpio", {"pin": 22, "active": "low", "pull": "up", "normally": "open"})
 
 
 def test_ok__readers_by_name(tmp_path: Path) -> None:
@@ -63,7 +86,12 @@ def test_fail__wiegand_on_a_chip_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "known"),
-    [(lambda name: registry.line(name, {}), "gpio, played"), (lambda name: registry.reader(name, "front", {}), "played, serial")],
+    [
+        (lambda name: registry.line(name, {}), "gpio, played"),
+        (lambda name: registry.watched(name, {}), "gpio, played"),
+        (lambda name: registry.reader(name, "front", {}), "played, serial"),
+    ],
+    ids=["relay", "input", "reader"],
 )
 def test_fail__an_unknown_driver_is_named_with_the_known_ones(kind: object, known: str) -> None:
     """A slip in the configuration is answered with the names there are, and nothing stands in."""
