@@ -50,9 +50,10 @@ fix: $(DEV) ## Format, and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(RUN) ## From scan to relay, and the desk under load, each beside a floor
+bench: $(DEV) ## From scan to relay, the desk under load, each beside a floor; how much a camera reads
 	@$(BIN)/python tests/bench/scan.py
 	@$(BIN)/python tests/bench/desk.py
+	@$(BIN)/python -m tests.bench.camera
 
 screens: $(DEV) ## A screenshot of every page, on a phone and on a desktop, in .screens/ (Chromium)
 	@SCREENS=.screens $(BIN)/python -m pytest -n 2 tests/browser/test_accessible.py
@@ -63,7 +64,7 @@ lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; 
 
 lock: ## Renew .lock/ (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group build pyproject.toml -o .lock/run.txt
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group dev --extra gpio --extra osdp -c .lock/run.txt pyproject.toml -o .lock/dev.txt
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --group dev --extra camera --extra gpio --extra osdp -c .lock/run.txt pyproject.toml -o .lock/dev.txt
 
 clean: ## Remove what make made
 	rm -rf $(VENV) .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .screens dist

@@ -3,6 +3,7 @@
 #
 #   --desk         set a desk up beside the door: its secret, a signing key and desk.toml, each only where there is none
 #   --desk-only    the same on a server without a door: no agent.toml, and nothing that only pins and scanners need
+#   --camera       with what a camera needs, and its unit; by itself once agent.toml names such a reader
 #   --osdp         with the package that OSDP readers need; by itself once agent.toml names such a reader
 #   --wheel FILE   install this wheel instead of building one from the checkout
 #   --roll-back    go back to the version before the last upgrade
@@ -23,7 +24,7 @@ PREFIX=${PREFIX:-/usr/local}
 DESTDIR=${DESTDIR:-}
 HOME_DIR=/opt/tourlatch
 SOURCE=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-dry_run='' roll_back='' wheel='' desk='' desk_only='' osdp=''
+dry_run='' roll_back='' wheel='' desk='' desk_only='' osdp='' camera=''
 SECRET=/etc/tourlatch/credentials/desk-secret
 DESK_KEYS=/etc/tourlatch/desk/keys
 
@@ -35,11 +36,12 @@ while [ $# -gt 0 ]; do
   case $1 in
     --desk) desk=1 ;;
     --desk-only) desk=1 desk_only=1 ;;
+    --camera) camera=1 ;;
     --osdp) osdp=1 ;;
     --dry-run) dry_run=1 ;;
     --roll-back) roll_back=1 ;;
     --wheel) [ $# -gt 1 ] || die "--wheel needs a file"; wheel=$2; shift ;;
-    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) printf 'install: there is no option %s; try --help\n' "$1" >&2; exit 2 ;;
   esac
   shift
@@ -56,6 +58,9 @@ check_machine() {
   if [ -z "$desk_only" ] && ! has_lgpio_wheel && ! "$PYTHON" -c 'import lgpio; lgpio.gpio_claim_output' 2>/dev/null; then
     missing="$missing python3-lgpio"
   fi
+  if [ -z "$desk_only" ] && wants_camera && ! "$PYTHON" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("picamera2") is None)' 2>/dev/null; then
+    missing="$missing python3-picamera2"
+  fi
   [ -z "$missing" ] || die "something is missing: apt install$missing"
   [ -n "$wheel" ] || [ -f "$SOURCE/pyproject.toml" ] || die "$SOURCE is no checkout of tourlatch"
   [ -z "$wheel" ] || [ -f "$wheel" ] || die "there is no wheel $wheel"
@@ -66,6 +71,12 @@ has_lgpio_wheel() { "$PYTHON" -c 'import sys; sys.exit(sys.version_info >= (3, 1
 
 # wants_osdp: whether it was asked for, or the configuration names an OSDP reader.
 wants_osdp() { [ -n "$osdp" ] || grep -Eqs '^[[:space:]]*driver[[:space:]]*=[[:space:]]*"osdp"' /etc/tourlatch/agent.toml; }
+
+# wants_camera: the same for a camera.
+wants_camera() { [ -n "$camera" ] || grep -Eqs '^[^#]*driver[[:space:]]*=[[:space:]]*"camera"' /etc/tourlatch/agent.toml; }
+
+# wants_system: whether the environment is to see the system's own packages, for what comes from apt alone.
+wants_system() { [ -z "$desk_only" ] && { ! has_lgpio_wheel || wants_camera; }; }
 
 # locked NAME: the locked lines of a package that is in the lock of the tests only, for not every machine needs it.
 locked() { awk -v name="$1==" 'index($0, name) == 1 { found = 1 } found { print; if (!/\\$/) exit }' "$SOURCE/.lock/dev.txt"; }
@@ -86,6 +97,10 @@ install_files() {
   if [ -z "$desk_only" ]; then
     put "$lib/modules-load.d" tourlatch.modules tourlatch.conf
     put "$lib/udev/rules.d" 70-tourlatch.rules 70-tourlatch.rules
+  fi
+  if [ -z "$desk_only" ] && wants_camera; then
+    put "$lib/systemd/system" tourlatch-camera.service tourlatch-camera.service
+    put "$lib/udev/rules.d" 71-tourlatch-camera.rules 71-tourlatch-camera.rules
   fi
   for document in README.md WIRING.md wiring-strike.svg wiring-maglock.svg; do
     put "$DESTDIR$PREFIX/share/doc/tourlatch" "$document" "$document"
@@ -126,7 +141,7 @@ make_venv() {
   # Fails for a release that is there: it may be in use, and below a failure takes its folder away.
   do_it mkdir "$release"
   if [ -z "$dry_run" ]; then trap 'rm -rf "$release"' EXIT; fi
-  if [ -n "$desk_only" ] || has_lgpio_wheel; then do_it "$PYTHON" -m venv "$release"; else do_it "$PYTHON" -m venv --system-site-packages "$release"; fi
+  if wants_system; then do_it "$PYTHON" -m venv --system-site-packages "$release"; else do_it "$PYTHON" -m venv "$release"; fi
   pip="$release/bin/python -I -m pip --disable-pip-version-check --no-input -q install"
   # shellcheck disable=SC2086 # a command and its options
   do_it $pip --require-hashes --only-binary=:all: --no-deps -r "$SOURCE/.lock/run.txt"
@@ -135,12 +150,17 @@ make_venv() {
     install_locked libosdp
     do_it "$release/bin/python" -I -c 'import osdp_sys'
   fi
+  if [ -z "$desk_only" ] && wants_camera; then
+    install_locked pillow
+    install_locked zxing-cpp
+  fi
   # shellcheck disable=SC2086
   do_it $pip --no-deps --no-build-isolation "${wheel:-$SOURCE}"
   # The agent's user cannot write these later, and without them every start takes three times as long.
   do_it "$release/bin/python" -I -m compileall -q "$release/lib"
   do_it "$release/bin/tourlatch" --version
   do_it "$release/bin/python" -I -c 'import agent.daemon.run, agent.desk.run, agent.knock, agent.store.files, drivers.gpio, drivers.reader_serial'
+  if [ -z "$desk_only" ] && wants_camera; then do_it "$release/bin/python" -I -c 'import picamera2, PIL.Image, zxingcpp, agent.camera.run'; fi
   # Written before it is used: the links below must not point at what a power cut takes away.
   do_it sync
   if [ -z "$dry_run" ]; then trap - EXIT; fi
@@ -174,10 +194,11 @@ tell_devices() {
   for module in cdc_acm usbserial; do do_it modprobe -q "$module" || say "The kernel has no module $module; scanners of that kind will not work."; done
   do_it udevadm control --reload
   do_it udevadm trigger --subsystem-match=gpio
+  if wants_camera; then do_it udevadm trigger --subsystem-match=dma_heap; fi
 }
 
-# What runs is restarted, what was stopped stays stopped; each desk, if there are several.
-restart() { do_it systemctl try-restart tourlatch.service 'tourlatch-desk*.service'; }
+# What runs is restarted, what was stopped stays stopped; each desk and camera, if there are several.
+restart() { do_it systemctl try-restart tourlatch.service 'tourlatch-desk*.service' 'tourlatch-camera*.service'; }
 
 # What a desk needs besides its configuration, each only if it is not there yet.
 set_desk_up() {
@@ -205,6 +226,9 @@ set_desk_up() {
 next_steps() {
   [ -z "$desk" ] || desk_steps
   [ -z "$desk_only" ] || return 0
+  if wants_camera && ! systemctl is-active -q tourlatch-camera.service; then
+    say "The camera does not run yet: a reader with driver = \"camera\" in agent.toml, then sudo systemctl enable --now tourlatch-camera"
+  fi
   if systemctl is-active -q tourlatch.service; then
     say "Done; the agent runs the new version. Back to the old one: sudo sh systemd/install.sh --roll-back"
     return

@@ -30,7 +30,7 @@ END
 esac
 echo "python $*" >>"$RECORD"
 """
-RESTART = "systemctl try-restart tourlatch.service tourlatch-desk*.service"
+RESTART = "systemctl try-restart tourlatch.service tourlatch-desk*.service tourlatch-camera*.service"
 
 
 class Device:

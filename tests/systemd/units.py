@@ -13,6 +13,7 @@ import pytest
 FOLDER = Path(__file__).parents[2] / "systemd"
 AGENT = FOLDER / "tourlatch.service"
 DESK = FOLDER / "tourlatch-desk.service"
+CAMERA = FOLDER / "tourlatch-camera.service"
 PROGRAM = "/opt/tourlatch/venv/bin/tourlatch"
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze on this machine")
