@@ -15,8 +15,8 @@ import pytest
 
 from drivers.base import DriverError, Line, LockedBy, Pulse
 from drivers.fake import PlayedLine
-from drivers.relay import PulsedRelay
 from drivers.gpio import GpioLine
+from drivers.relay import PulsedRelay
 
 WAIT_S = 10.0
 
