@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-import random
 import socket
 import stat
 import struct
@@ -22,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from drivers.backoff import Backoff
 from drivers.base import DeviceMissingError, Frame, ReaderState
 from drivers.framing import LineFramer
 
@@ -101,7 +101,7 @@ class SocketReader:
         Both are called in the event loop's thread.
         """
         self._loop = loop = asyncio.get_running_loop()
-        retry_s = self._first_retry_s
+        backoff = Backoff(self._first_retry_s, self._max_retry_s)
         try:
             self.open()
             on_state(ReaderState.LOST, f"Reader {self._name}: no camera process came to {self._path} yet. See that tourlatch-camera runs.")
@@ -110,17 +110,15 @@ class SocketReader:
                 self._wanted = loop.create_future()
                 peer = await self._wanted
                 self._wanted = None
-                began_s = time.monotonic()
+                ready_ns = time.monotonic_ns()
                 self._process = process = _Process(peer, loop, LineFramer(max_bytes=self._max_bytes), on_frame, self._silent_s)
                 on_state(ReaderState.READY, f"Reader {self._name}: a camera process is at {self._path}.")
                 reason = await process.lost
                 on_state(
                     ReaderState.LOST, f"Reader {self._name}: lost the camera process at {self._path} ({reason}). Its own log says more."
                 )
-                if time.monotonic() - began_s > self._max_retry_s:
-                    retry_s = self._first_retry_s
-                await asyncio.sleep(retry_s * random.uniform(0.5, 1.0))  # noqa: S311  spread, not a secret
-                retry_s = min(2 * retry_s, self._max_retry_s)
+                backoff.lasted(time.monotonic_ns() - ready_ns)
+                await backoff.pause()
         finally:
             self.close()
 
