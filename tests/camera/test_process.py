@@ -70,6 +70,7 @@ async def start(stage: Stage, camera: CameraProcess) -> subprocess.Popen[bytes]:
     process = camera.start(stage.config_path)
     await stage.event("reader_ready")
     await said(camera, "watching", log_chars)
+    await said(camera, "agent_there", log_chars)
     return process
 
 
@@ -106,7 +107,7 @@ def test_ok__a_killed_camera_process_is_lost_and_harms_nobody(tmp_path: Path, ca
         lost = await stage.event("reader_lost")
         assert lost["reader"] == "lens"
         shown_ns = stage.scan(good_code(stage, 2))
-        assert await stage.relay_record("released", shown_ns)
+        await stage.relay_record("locked", await stage.relay_record("released", shown_ns))
         await start(stage, camera)
         camera.show(scene.placed(scene.printed(good_code(stage, 3)), 4))
         while (admitted := await stage.event("admitted"))["reader"] != "lens":
@@ -123,12 +124,14 @@ def test_ok__a_restarted_agent_is_found_again_and_sigterm_ends_at_once(tmp_path:
         process = await start(stage, camera)
         await stage.kill_agent()
         await said(camera, "agent_away")
+        log_chars = len(camera.log())
         await stage.start_agent()
         status = await stage.ask({"do": "status"})
         async with asyncio.timeout(LIMIT_S):
             while "ready" not in str(status["doors"]["front"]["readers"]["lens"]):
                 await asyncio.sleep(0.05)
                 status = await stage.ask({"do": "status"})
+        await said(camera, "agent_there", log_chars)
         camera.show(scene.placed(scene.printed(good_code(stage, 4)), 4))
         assert (await stage.event("admitted"))["reader"] == "lens"
         process.terminate()
