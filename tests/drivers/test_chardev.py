@@ -8,8 +8,10 @@ import os
 import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -154,8 +156,17 @@ def test_fail__a_chip_that_goes_away_is_logged_once_and_asked_on(
     chip: Chip, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread lives on without spinning, and tells again when the chip answers."""
-    monkeypatch.setattr(chardev, "RETRY_S", 0.01)
+
+    class Pauses(threading.Event):
+        taken: ClassVar[list[float | None]] = []
+
+        def wait(self, timeout: float | None = None) -> bool:
+            """Keep how long it would have been."""
+            self.taken.append(timeout)
+            return self.is_set()
+
     lines = WatchedLines(0, [22], pull="up")
+    monkeypatch.setattr(lines, "_closed", Pauses())
     told: queue.Queue[Edge] = queue.Queue()
     failures = [OSError(errno.ENODEV, "No such device")] * 3
     read = os.read
@@ -171,6 +182,7 @@ def test_fail__a_chip_that_goes_away_is_logged_once_and_asked_on(
         chip.tell(22, chip.edge(22, RISE, 10))
         assert told.get(timeout=WAIT_S) == Edge(22, 1, 10)
     lines.close()
+    assert Pauses.taken == [chardev.RETRY_S] * 3
     assert caplog.messages == ["GPIO22: edges cannot be read (No such device); they are asked for again every second"]
 
 

@@ -130,8 +130,8 @@ def test_ok__a_pulse_that_ends_in_fire_is_told_of_though_the_line_refuses(burnin
     burning.line.refuses[True] = ATTEMPTS
     with pytest.raises(DriverError, match="released, and there is fire"):
         burning.relay.lock()
-    assert burning.told() is LockedBy.ORDER
     assert burning.relay.renewed_ns is None
+    assert burning.told() is LockedBy.ORDER
 
 
 def test_fail__a_relay_made_in_fire_that_does_not_release_is_none() -> None:
