@@ -106,7 +106,8 @@ def _sentence(detail: dict[str, Any], keys: dict[str, list[str]]) -> str:
     if detail["type"] in ("union_tag_invalid", "literal_error"):
         known = detail["ctx"].get("expected_tags") or detail["ctx"].get("expected")
         tag = detail["ctx"].get("tag", detail["input"])
-        return f"{place}: {tag!r} is unknown; known: {known}"
+        key = ".driver" if detail["type"] == "union_tag_invalid" else ""
+        return f"{place}{key}: {tag!r} is unknown; known: {known}"
     if detail["type"] == "union_tag_not_found":
         return f"{place}.driver: must be given"
     message = str(detail["msg"]).removeprefix("Value error, ")

@@ -79,7 +79,7 @@ def test_ok__the_good_configuration_is_good() -> None:
         ("time_zone", None, "agent.toml: time_zone: must be given"),
         ("door.1.relay.active", None, "agent.toml: door.1.relay.active: must be given"),
         ("door.1.relay.driver", None, "agent.toml: door.1.relay.driver: must be given"),
-        ("door.1.relay.driver", "pigpio", "agent.toml: door.1.relay: 'pigpio' is unknown; known: 'gpio', 'played'"),
+        ("door.1.relay.driver", "pigpio", "agent.toml: door.1.relay.driver: 'pigpio' is unknown; known: 'gpio', 'played'"),
         ("door.1.relay.active", "hi", "agent.toml: door.1.relay.active: 'hi' is unknown; known: 'high' or 'low'"),
     ],
 )
