@@ -46,7 +46,7 @@ class Line(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the line back; the caller has driven it locked before."""
+        """Give the line back; the caller has driven it to where it is to stay: locked, or in fire released. Any number of times."""
         ...
 
 
@@ -105,7 +105,10 @@ class Relay(Protocol):
         ...
 
     def set_fire(self, *, is_on: bool) -> None:
-        """Fire: released for as long as it lasts, whatever else is asked; its end locks, unless a pulse is under way."""
+        """Fire: released for as long as it lasts, whatever else is asked; its end locks, unless a pulse is under way.
+
+        Never raises: a line that does not move is told as the relay's fault, and tried on.
+        """
         ...
 
     def close(self) -> None:
