@@ -1,0 +1,287 @@
+"""What the screen shows, as a pure function of what the agent told: no I/O, no clock.
+
+Rule 1: `heard` takes an event into the facts, `screen` says what they show at a tick, `due` when that changes by itself.
+Rule 2: a status is the truth: it overrides whatever events said before it.
+Rule 3: the answer to a scan goes before everything but fire; what lasts comes back when the answer's time is over.
+
+Ticks are monotonic milliseconds; `time_ms` is an instant of the agent's clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+CHECKING_TICKS = 4_000
+"""A scan that gets no answer for so long was none: a repeat, or one that the agent passed over."""
+FAULT_TICKS = 60_000
+"""For so long after a fault the door counts as out of order, as it does for the agent's own lamps."""
+MAX_TEXT = 400
+"""No text of an event is kept longer than this..."""
+MAX_ITEMS = 64
+"""...and no list of one, nor more readers."""
+
+Event = Mapping[str, Any]
+
+
+class Kind(enum.StrEnum):
+    """The pictures there are."""
+
+    STARTING = "starting"
+    """No agent answers yet, or not any more."""
+    READY = "ready"
+    CHECKING = "checking"
+    WELCOME = "welcome"
+    REFUSED = "refused"
+    DOOR_OPEN = "door_open"
+    """It stands open, or it is unlocked for the moment."""
+    PLEASE_CLOSE = "please_close"
+    LOCKED_OUT = "locked_out"
+    OUT_OF_ORDER = "out_of_order"
+    FIRE = "fire"
+    HELD_UNLOCKED = "held_unlocked"
+    """By staff, for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """What is to be seen.
+
+    `reason` is that of a refusal (`agent.core.reasons.Reason` by value); `time_ms` the instant that helps then; `doors` those that the
+    code does open; `units` those that the tour shows. `until` is the tick at which it is over by itself, None while it lasts; `counts_to`
+    the tick that a countdown runs to (a lockout's end).
+    """
+
+    kind: Kind
+    reason: str | None = None
+    units: tuple[str, ...] = ()
+    doors: tuple[str, ...] = ()
+    time_ms: int | None = None
+    until: int | None = None
+    counts_to: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one door, as of the last thing that was heard. `welcome_ticks` and `refused_ticks`: how long answers stand."""
+
+    door: str
+    welcome_ticks: int = 10_000
+    refused_ticks: int = 15_000
+    has_agent: bool = False
+    lock: str = "locked"
+    leaf: str | None = None
+    readers: Mapping[str, str] = field(default_factory=dict)
+    is_offline: bool = False
+    has_failed_until: int = 0
+    answer: Screen | None = None
+    checking_until: int = 0
+    locked_out: Mapping[str, int] = field(default_factory=dict)
+    """The readers that do not look at wrong codes, and the ticks until which."""
+
+
+def heard(facts: Facts, event: Event, tick: int) -> Facts:
+    """The facts after an event of the agent, of `Link`'s `agent_there` and `agent_away`, or a `status`; others change nothing."""
+    if event.get("door", facts.door) != facts.door:
+        return facts
+    step = _STEPS.get(str(event.get("event")))
+    return facts if step is None else step(facts, event, tick)
+
+
+def screen(facts: Facts, tick: int) -> Screen:
+    """What is to be seen at a tick."""
+    if not facts.has_agent:
+        return Screen(Kind.STARTING)
+    return next(found for look in _ORDER if (found := look(facts, tick)) is not None)
+
+
+def due(facts: Facts, tick: int) -> int | None:
+    """The next tick after this one at which something changes by itself; None when nothing does."""
+    ends = [facts.checking_until, facts.has_failed_until, *facts.locked_out.values()]
+    if facts.answer is not None and facts.answer.until is not None:
+        ends.append(facts.answer.until)
+    return min((end for end in ends if end > tick), default=None)
+
+
+def pin_locked_until(facts: Facts, tick: int) -> int | None:
+    """The tick until which PINs are not looked at on this screen."""
+    until = facts.locked_out.get(pin_reader(facts.door), 0)
+    return until if until > tick else None
+
+
+def pin_reader(door: str) -> str:
+    """The reader that a PIN typed on the screen counts for."""
+    return f"{door}-screen"
+
+
+# --- what is heard ---
+
+
+def _there(facts: Facts, _event: Event, _tick: int) -> Facts:
+    return replace(facts, has_agent=True)
+
+
+def _away(facts: Facts, _event: Event, _tick: int) -> Facts:
+    """Nothing that was known counts any more: an agent that comes back has locked its doors and forgotten its guesses."""
+    return Facts(facts.door, facts.welcome_ticks, facts.refused_ticks)
+
+
+def _status(facts: Facts, event: Event, _tick: int) -> Facts:
+    doors = event.get("doors")
+    found = doors.get(facts.door) if isinstance(doors, dict) else None
+    if not isinstance(found, dict):
+        return _away(facts, event, _tick)
+    readers, knock, feed = found.get("readers"), event.get("knock"), found.get("feed")
+    is_knock_lost = isinstance(knock, dict) and knock.get("is_up") is False
+    is_desk_lost = not isinstance(feed, dict) or feed.get("state") != "fresh"
+    leaf = found.get("leaf")
+    return replace(
+        facts,
+        has_agent=True,
+        lock="fire" if found.get("fire") is True else str(found.get("lock"))[:MAX_TEXT],
+        leaf=None if leaf is None else str(leaf)[:MAX_TEXT],
+        readers={str(name): str(state) for name, state in list(readers.items())[:MAX_ITEMS]} if isinstance(readers, dict) else {},
+        is_offline=is_knock_lost and is_desk_lost,
+    )
+
+
+def _scan(facts: Facts, _event: Event, tick: int) -> Facts:
+    return replace(facts, checking_until=tick + CHECKING_TICKS)
+
+
+def _admitted(facts: Facts, event: Event, tick: int) -> Facts:
+    answer = Screen(Kind.WELCOME, units=_texts(event.get("units")), until=tick + facts.welcome_ticks)
+    lock = "released" if facts.lock == "locked" else facts.lock
+    return replace(facts, answer=answer, checking_until=0, has_failed_until=0, lock=lock)
+
+
+def _left(facts: Facts, _event: Event, _tick: int) -> Facts:
+    """Somebody goes out, who needs no welcome; the wait for an answer is over."""
+    return replace(facts, checking_until=0)
+
+
+def _refused(facts: Facts, event: Event, tick: int) -> Facts:
+    time_ms = event.get("time_ms")
+    answer = Screen(
+        Kind.REFUSED,
+        reason=str(event.get("reason"))[:MAX_TEXT],
+        doors=_texts(event.get("doors")),
+        time_ms=time_ms if isinstance(time_ms, int) and not isinstance(time_ms, bool) else None,
+        until=tick + facts.refused_ticks,
+    )
+    return replace(facts, answer=answer, checking_until=0)
+
+
+def _locked_out(facts: Facts, event: Event, tick: int) -> Facts:
+    lock_s, reader = event.get("lock_s"), str(event.get("reader"))[:MAX_TEXT]
+    if not isinstance(lock_s, int | float) or isinstance(lock_s, bool) or lock_s <= 0:
+        return facts
+    others = {name: until for name, until in facts.locked_out.items() if until > tick and name != reader}
+    if len(others) >= MAX_ITEMS:
+        return facts
+    return replace(facts, locked_out={**others, reader: tick + round(lock_s * 1000)})
+
+
+def _failed(facts: Facts, _event: Event, tick: int) -> Facts:
+    return replace(facts, has_failed_until=tick + FAULT_TICKS)
+
+
+def _lock(state: str) -> Callable[[Facts, Event, int], Facts]:
+    def step(facts: Facts, _event: Event, _tick: int) -> Facts:
+        return facts if facts.lock == "fire" and state != "locked" else replace(facts, lock=state)
+
+    return step
+
+
+def _after_pulse(facts: Facts, _event: Event, _tick: int) -> Facts:
+    """The end of a pulse: fire and staff hold a door for longer than that."""
+    return replace(facts, lock="locked") if facts.lock == "released" else facts
+
+
+def _leaf(state: str) -> Callable[[Facts, Event, int], Facts]:
+    def step(facts: Facts, _event: Event, _tick: int) -> Facts:
+        return replace(facts, leaf=state)
+
+    return step
+
+
+_STEPS: dict[str, Callable[[Facts, Event, int], Facts]] = {
+    "agent_there": _there,
+    "agent_away": _away,
+    "status": _status,
+    "scan": _scan,
+    "admitted": _admitted,
+    "exit": _left,
+    "refused": _refused,
+    "locked_out": _locked_out,
+    "store_failed": _failed,
+    "relay_failed": _failed,
+    "unlocked": _lock("released"),
+    "locked": _after_pulse,
+    "locked_by_staff": _lock("locked"),
+    "hold_open": _lock("office"),
+    "hold_open_over": _lock("locked"),
+    "fire": _lock("fire"),
+    "fire_over": _lock("locked"),
+    "opened": _leaf("open"),
+    "forced": _leaf("forced"),
+    "held": _leaf("held"),
+    "held_alarm": _leaf("alarm"),
+    "shut": _leaf("shut"),
+    "secured": _leaf("shut"),
+}
+"""What each event does; every other one is none of the screen's."""
+
+
+# --- what is seen ---
+
+
+def _fire(facts: Facts, _tick: int) -> Screen | None:
+    return Screen(Kind.FIRE) if facts.lock in {"fire", "fire_admitting"} else None
+
+
+def _stopped(facts: Facts, _tick: int) -> Screen | None:
+    return Screen(Kind.STARTING) if facts.lock == "stopped" else None
+
+
+def _checking(facts: Facts, tick: int) -> Screen | None:
+    return Screen(Kind.CHECKING, until=facts.checking_until) if facts.checking_until > tick else None
+
+
+def _answer(facts: Facts, tick: int) -> Screen | None:
+    answer = facts.answer
+    return answer if answer is not None and answer.until is not None and answer.until > tick else None
+
+
+def _open(facts: Facts, _tick: int) -> Screen | None:
+    if facts.lock in {"office", "office_admitting"}:
+        return Screen(Kind.HELD_UNLOCKED)
+    if facts.leaf in {"held", "alarm", "forced"}:
+        return Screen(Kind.PLEASE_CLOSE)
+    return Screen(Kind.DOOR_OPEN) if facts.leaf == "open" or facts.lock == "released" else None
+
+
+def _out_of_order(facts: Facts, tick: int) -> Screen | None:
+    readers = {state for name, state in facts.readers.items() if name != pin_reader(facts.door)}
+    has_no_reader = bool(readers) and readers <= {"lost", "tampered"}
+    return Screen(Kind.OUT_OF_ORDER) if has_no_reader or facts.has_failed_until > tick else None
+
+
+def _lockout(facts: Facts, tick: int) -> Screen | None:
+    until = max((until for until in facts.locked_out.values() if until > tick), default=None)
+    return None if until is None else Screen(Kind.LOCKED_OUT, until=until, counts_to=until)
+
+
+def _ready(_facts: Facts, _tick: int) -> Screen:
+    return Screen(Kind.READY)
+
+
+_ORDER: tuple[Callable[[Facts, int], Screen | None], ...] = (_stopped, _fire, _checking, _answer, _open, _out_of_order, _lockout, _ready)
+"""Who is asked first; the last always answers."""
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """The texts of a list."""
+    return tuple(str(text)[:MAX_TEXT] for text in value[:MAX_ITEMS]) if isinstance(value, list) else ()
