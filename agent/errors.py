@@ -27,6 +27,14 @@ class RequestRefusedError(AgentError):
     """The running agent would not do what was asked, in its own words."""
 
 
+class ScreenRefusedError(AgentError):
+    """A screen's request is refused; `reason` tells its page which of its own sentences to show."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
 class ListenError(AgentError):
     """A port cannot be had."""
 

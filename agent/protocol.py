@@ -1,7 +1,8 @@
 """What is spoken on the agent's unix socket: one JSON object a line, both ways.
 
 A request is `{"do": NAME, …}`; the answer is `{"ok": true, …}` or `{"ok": false, "error": SENTENCE}`. `events` answers with one
-event a line until the caller leaves. Nothing that is sent here opens a door but `unlock`, by a user who is allowed to.
+event a line until the caller leaves. Nothing that is sent here opens a door but `unlock`, by a user who is allowed to, and what a door's
+screen hands over: `screen_pin`, decided as any reader's PIN is, and `screen_staff` with staff's own PIN.
 """
 
 from __future__ import annotations

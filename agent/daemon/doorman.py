@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from agent.core import codes, pin
@@ -45,11 +45,11 @@ STUCK_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A frame, and where it came from."""
+    """A frame, and where it came from. It shows no frame: that may be a PIN's digits."""
 
     door: str
     reader: str
-    frame: Frame
+    frame: Frame = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,8 @@ class _ReaderRecord:
 class Doorman:
     """Decides and acts. `present` and `unlock` are called on the loop; `tell(outcome)` is called in this thread after each scan.
 
+    A scan of which nothing is told, since its answer is there already, goes to `pass_over` instead, in this thread, too.
+
     `pin_keys` are the doors' keys for PINs by the doors' names; at a door without one a PIN is as unreadable as anything. `exits` are the
     readers that let people out.
     """
@@ -130,6 +132,7 @@ class Doorman:
         tell: Callable[[Outcome], None],
         pin_keys: Mapping[str, bytes] = MappingProxyType({}),
         exits: Collection[str] = (),
+        pass_over: Callable[[Scan], None] = lambda _scan: None,
     ) -> None:
         self._doors = doors
         self._records = {reader: _ReaderRecord() for reader in readers}
@@ -141,6 +144,7 @@ class Doorman:
         self._clock = clock
         self._source_title = source_title
         self._tell = tell
+        self._pass_over = pass_over
         self._pin_keys = pin_keys
         self._exits = frozenset(exits)
         self._retired = frozenset(key.key_id for key in keys.values() if key.is_retired)
@@ -204,16 +208,9 @@ class Doorman:
             self.death.set_exception(error)
 
     def _meet(self, scan: Scan, record: _ReaderRecord) -> None:
-        if record.is_repeat(scan.frame):
-            return
-        pin_hash = self._pin_hash(scan)
-        presented = codes.read(scan.frame.data, self._keys) if pin_hash is None and not scan.frame.overlong else _UNREADABLE
-        door = self._doors[scan.door]
-        if isinstance(presented, TourCode) and door.opened_for == presented.code_id:
-            return
-        now = self._clock.now()
-        outcome = self._decide_and_act(scan, presented, pin_hash, now)
+        outcome = None if record.is_repeat(scan.frame) else self._outcome(scan)
         if outcome is None:
+            self._pass_over(scan)
             return
         record.is_settled = outcome.denied is None or outcome.denied.reason not in RETRIABLE
         if outcome.denied is None:
@@ -221,6 +218,15 @@ class Doorman:
         elif EXPLANATIONS[outcome.denied.reason].is_guess:
             outcome = self._count_guess(outcome, record)
         self._tell(outcome)
+
+    def _outcome(self, scan: Scan) -> Outcome | None:
+        """What becomes of a scan; None while the door is open for it already."""
+        pin_hash = self._pin_hash(scan)
+        presented = codes.read(scan.frame.data, self._keys) if pin_hash is None and not scan.frame.overlong else _UNREADABLE
+        door = self._doors[scan.door]
+        if isinstance(presented, TourCode) and door.opened_for == presented.code_id:
+            return None
+        return self._decide_and_act(scan, presented, pin_hash, self._clock.now())
 
     def _pin_hash(self, scan: Scan) -> str | None:
         """The door's keyed hash of the PIN that was typed, None for anything else."""

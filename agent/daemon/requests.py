@@ -19,6 +19,7 @@ from agent.daemon.doorman import Doorman, StaffUnlock
 from agent.daemon.events import Events
 from agent.daemon.feed import Feed
 from agent.daemon.report import Reports, clock_facts
+from agent.daemon.screen import MAX_REASON, Screen, is_reason
 from agent.daemon.sender import Sender
 from agent.daemon.ways import Hold
 from agent.settings.agent import AgentSettings
@@ -26,7 +27,6 @@ from agent.store import feed, outbox
 from agent.store.journal import Moment, Note
 from drivers.base import DriverError
 
-MAX_REASON = 200
 MAX_TEXT = 200
 MAX_IDS = 10_000
 
@@ -46,6 +46,7 @@ class Requests:
         reader_states: dict[str, str],
         feeds: Mapping[str, Feed],
         reports: Mapping[str, Reports],
+        screen: Screen,
     ) -> None:
         self._settings = settings
         self._parts = parts
@@ -56,6 +57,7 @@ class Requests:
         self._reader_states = reader_states
         self._feeds = feeds
         self._reports = reports
+        self._screen = screen
         self._started_s = time.monotonic()
 
     def handlers(self) -> dict[str, Handler]:
@@ -67,6 +69,7 @@ class Requests:
             "roster": self._roster,
             "outbox_retry": self._outbox_retry,
             "outbox_drop": self._outbox_drop,
+            **self._screen.handlers(),
         }
 
     async def _status(self, _request: dict[str, Any], _user: str) -> dict[str, Any]:
@@ -80,6 +83,7 @@ class Requests:
                 name: {
                     **self._door_facts(door),
                     "readers": {at.name: self._reader_states.get(at.name, "starting") for at in self._parts.readers if at.door == name},
+                    "screen": self._screen.facts(name),
                     "feed": self._feeds[name].status if name in self._feeds else None,
                     "report": self._reports[name].status if name in self._reports else None,
                 }
@@ -110,7 +114,7 @@ class Requests:
         name, reason = request.get("door"), request.get("reason")
         if not isinstance(name, str) or name not in self._parts.doors:
             raise ValueError(f"there is no door {name!r}; there are: {', '.join(self._parts.doors)}")
-        if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
+        if not isinstance(reason, str) or not is_reason(reason):
             raise ValueError(f"an unlock needs a reason of 1 to {MAX_REASON} characters")
         hold = self._hold(name, request["until_ms"]) if request.get("until_ms") is not None else None
         # shielded: the doorman finishes what it began, though the one who asked is gone

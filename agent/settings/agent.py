@@ -52,7 +52,7 @@ class ControlSettings(Part):
     kiosk_doors: Annotated[tuple[str, ...], Field(max_length=16)] = ()
     """The doors that have a screen; left out, the only door of the board."""
     staff_pin_file: str | None = None
-    """The hash of staff's PIN for a screen, as `tourlatch staff pin` made it; left out, a screen shows staff nothing and unlocks nothing."""
+    """The hash of staff's PIN for a screen, by `tourlatch staff pin`; left out, a screen shows staff nothing and unlocks nothing."""
 
     @field_validator("users", "kiosk_users")
     @classmethod
