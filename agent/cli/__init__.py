@@ -27,6 +27,7 @@ COMMANDS = {
     "doctor": ("agent.cli.doctor", "Look after this board; walk through its wiring."),
     "events": ("agent.cli.live", "What happened, or what happens."),
     "keys": ("agent.cli.keys", "Signing keys and their ids."),
+    "kiosk": ("agent.cli.kiosk", "Serve the page of the screen at a door."),
     "lock": ("agent.cli.live", "Lock every door now."),
     "outbox": ("agent.cli.records", "The visits that Knock does not have yet."),
     "run": ("agent.cli.run", "Run the agent at the door."),

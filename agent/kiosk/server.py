@@ -82,10 +82,9 @@ class Server:
         self._version = hashlib.sha256(version.encode() + drawn).hexdigest()[:12]
         self._asking = asyncio.Semaphore(2)
 
-    @property
-    def renderer(self) -> Renderer:
-        """The pages' renderer."""
-        return self._renderer
+    def gone(self, call: Call, status: int) -> Answer:
+        """The page in the frame for what cannot be shown: the desk is away, or nothing of that path is for this screen."""
+        return self._renderer.page("gone.html", self._language(call), status=status, is_away=status >= guard.FAILED)
 
     def local(self, more: Mapping[str, Mapping[str, Handler]]) -> ASGIApp:
         """For this board's own screen; `more` are the desk's pages."""

@@ -1,0 +1,215 @@
+"""Booking on the screen: the desk's own pages, passed through to the page's frame, and whether the desk can be reached.
+
+Rule 1: only the paths in `Book.routes` are passed, only GET and POST, and a POST only from a page of this origin.
+Rule 2: no cookie goes either way, and nothing that is passed is kept here.
+Rule 3: a page that is passed may do nothing but be a page in our frame: no download, no window, no way to another site.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
+from urllib.parse import parse_qs, urlsplit
+
+from agent.core.clock import from_iso
+from agent.errors import ConfigError, RefusedError
+from agent.http import Answer as Fetched
+from agent.http import AnswerLostError, BadRequestError, HttpClient, NoConnectionError, Timeouts
+from agent.kiosk.guard import FORBIDDEN, UNAVAILABLE, from_our_page
+from agent.kiosk.hub import Booking
+from agent.settings.kiosk import BookSettings
+from agent.web import Answer, Call, Handler
+
+PROBE_EVERY_S = 30.0
+TIMES_EVERY_S = 300.0
+"""Free times cost Knock a question, so they are asked for less often."""
+MAX_TIMES = 6
+MAX_ANSWER_BYTES = 1_000_000
+AT_ONCE = 4
+"""So many requests to the desk at once; more wait."""
+
+FRAME_SECURITY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'self'; sandbox allow-same-origin allow-scripts allow-forms"
+)
+_ASKED = ("accept-language", "content-type")
+_GIVEN = ("content-language", "cache-control")
+_TYPES = ("text/html", "text/css", "text/javascript", "application/javascript", "image/", "font/")
+_TIMEOUTS = Timeouts(connect_s=5.0, read_s=50.0, write_s=10.0, total_s=60.0)
+"""A booking waits for Knock, which has 45 seconds."""
+_PROBE_S = 5.0
+_OK, _SEE_OTHERS, _BAD_GATEWAY, _NOT_FOUND = 200, frozenset({301, 302, 303, 307, 308}), 502, 404
+
+_PASSED = re.compile(r"(/(?!\.{1,2}(/|\?|$))[A-Za-z0-9._~=-]+)+(\?[!-~]*)?")
+"""A path of plain segments, none of which leads elsewhere, and a query."""
+
+_log = logging.getLogger("tourlatch")
+Gone = Callable[[Call, int], Answer]
+"""The page for what cannot be shown, of a status."""
+
+
+class Book:
+    """Passes pages on, and with `run` tells how it is with the desk."""
+
+    def __init__(self, settings: BookSettings, tell: Callable[[Booking], None], gone: Gone, day_of: Callable[[int], object]) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._gone = gone
+        self._day_of = day_of
+        self._public = urlsplit(settings.url)
+        try:
+            self._client = HttpClient(
+                settings.reached_at or settings.url,
+                headers={"Host": self._public.netloc},
+                timeouts=_TIMEOUTS,
+                ca_file=settings.ca_file,
+                max_answer_bytes=MAX_ANSWER_BYTES,
+            )
+        except OSError as error:
+            raise ConfigError(f"the file of certificates {settings.ca_file} cannot be read: {error.strerror or error}") from error
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._was_reached: bool | None = None
+
+    def routes(self) -> Mapping[str, Mapping[str, Handler]]:
+        """The desk's paths that are passed; every other one below them is answered with the page for what cannot be shown."""
+        slug = f"/{self._settings.community}"
+        only_get: Mapping[str, Handler] = {"GET": self._pass}
+        both: Mapping[str, Handler] = {"GET": self._pass, "POST": self._pass}
+        return {
+            slug: only_get,
+            f"{slug}/times": only_get,
+            f"{slug}/register": both,
+            "/tour/{token}": only_get,
+            "/tour/{token}/code.png": only_get,
+            "/tour/{token}/move": both,
+            "/tour/{token}/cancel": both,
+            "/static/{name}": only_get,
+            "/tour/{rest:path}": {"GET": self._refuse, "POST": self._refuse},
+        }
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def run(self) -> None:
+        """Look for ever whether the desk answers, and which times it offers today."""
+        starts_ms: tuple[int, ...] = ()
+        asked_s: float | None = None
+        while True:
+            is_reached = await self._is_reached()
+            if not is_reached:
+                starts_ms, asked_s = (), None
+            elif asked_s is None or time.monotonic() - asked_s >= TIMES_EVERY_S:
+                starts_ms, asked_s = await self._times(), time.monotonic()
+            if is_reached is not self._was_reached:
+                _log.log(
+                    logging.INFO if is_reached else logging.WARNING,
+                    "desk_reached" if is_reached else "desk_lost",
+                    extra={"facts": {"url": self._settings.url}},
+                )
+                self._was_reached = is_reached
+            self._tell(Booking(is_reached, starts_ms))
+            await asyncio.sleep(PROBE_EVERY_S)
+
+    async def _is_reached(self) -> bool:
+        """Whether the desk's front page of this property is there: any other status is a desk that cannot book here."""
+        try:
+            found = await self._client.ask("GET", f"/{self._settings.community}", total_s=_PROBE_S)
+        except (NoConnectionError, AnswerLostError, BadRequestError):
+            return False
+        return found.status == _OK
+
+    async def _times(self) -> tuple[int, ...]:
+        """The next free times of today, out of the links of the desk's page of times; empty when it has none or shows none."""
+        try:
+            found = await self._client.ask("GET", f"/{self._settings.community}/times", headers={"Accept": "text/html"})
+        except (NoConnectionError, AnswerLostError, BadRequestError):
+            return ()
+        if found.status != _OK or found.body is None:
+            return ()
+        now_ms = time.time_ns() // 1_000_000
+        starts_ms = starts_in(found.body.decode("utf-8", "replace"), f"/{self._settings.community}/register")
+        today = [start_ms for start_ms in starts_ms if start_ms > now_ms and self._day_of(start_ms) == self._day_of(now_ms)]
+        return tuple(today[:MAX_TIMES])
+
+    async def _refuse(self, call: Call) -> Answer:
+        return self._gone(call, _NOT_FOUND)
+
+    async def _pass(self, call: Call) -> Answer:
+        """One page of the desk's."""
+        if _PASSED.fullmatch(call.target) is None:
+            return self._gone(call, _NOT_FOUND)
+        headers = {name: value for name in _ASKED if (value := call.headers.get(name)) is not None}
+        headers["Accept"] = "text/html,image/*,*/*;q=0.8"
+        content = None
+        if call.method == "POST":
+            if not from_our_page(call):
+                raise RefusedError(FORBIDDEN, "This form was not sent from here.")
+            # as from the desk's own page, for it comes from one
+            headers["Sec-Fetch-Site"] = "same-origin"
+            content = await call.body()
+        method = "GET" if call.method == "HEAD" else call.method
+        try:
+            async with self._places:
+                found = await self._client.ask(method, call.target, content=content, headers=headers)
+        except NoConnectionError:
+            return self._gone(call, UNAVAILABLE)
+        except (AnswerLostError, BadRequestError):
+            return self._gone(call, _BAD_GATEWAY)
+        return self._given(call, found)
+
+    def _given(self, call: Call, found: Fetched) -> Answer:
+        headers = {name: value for name in _GIVEN if (value := found.headers.get(name)) is not None}
+        headers["Content-Security-Policy"] = FRAME_SECURITY
+        if found.status in _SEE_OTHERS:
+            place = self._place(found.headers.get("location", ""))
+            if place is None:
+                return self._gone(call, _NOT_FOUND)
+            return Answer(found.status, media_type="text/plain", headers={**headers, "Location": place})
+        media_type = found.headers.get("content-type", "")
+        if found.body is None or not media_type.lower().startswith(_TYPES):
+            return self._gone(call, _BAD_GATEWAY)
+        return Answer(found.status, found.body, media_type, headers)
+
+    def _place(self, location: str) -> str | None:
+        """Where the desk sends the browser, as a path of ours; None for any other site."""
+        parts = urlsplit(location)
+        if parts.netloc and (parts.scheme, parts.netloc) != (self._public.scheme, self._public.netloc):
+            return None
+        if not parts.path.startswith("/") or parts.path.startswith("//"):
+            return None
+        return parts.path + (f"?{parts.query}" if parts.query else "")
+
+
+class _Starts(HTMLParser):
+    """Collects the starts that links to a form name."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self._form = form
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """One tag."""
+        if tag != "a":
+            return
+        parts = urlsplit(dict(attrs).get("href") or "")
+        if parts.path == self._form:
+            self.found += parse_qs(parts.query).get("start", [])
+
+
+def starts_in(page: str, form: str) -> list[int]:
+    """The instants that a page's links to its form name, in order; what is none is passed over."""
+    parser = _Starts(form)
+    parser.feed(page)
+    starts_ms = set()
+    for text in parser.found:
+        try:
+            starts_ms.add(int(text) if text.isascii() and text.isdigit() and len(text) < 16 else from_iso(text))  # noqa: PLR2004 - of milliseconds
+        except (ValueError, OverflowError):
+            continue
+    return sorted(starts_ms)
