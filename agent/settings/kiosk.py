@@ -156,7 +156,7 @@ class HelpSettings(Part):
 
     webhook_url_file: SecretFile | None = None
     """File of an address that is told by POST (JSON) that somebody needs help; a file, since such an address is a secret as a rule."""
-    mail_to: Annotated[tuple[MailAddress, ...], Field(max_length=5)] = ()
+    mail_to: Annotated[tuple[MailAddress, ...], Field(min_length=1, max_length=5)] | None = None
     """Who is told by email; that needs `[mail]`."""
 
 
@@ -225,7 +225,7 @@ class KioskSettings(Part):
         if self.help is not None and self.help.mail_to and self.mail is None:
             raise ValueError("help.mail_to needs the table [mail]: which server takes the emails?")
         if self.mail is not None and (self.help is None or not self.help.mail_to):
-            raise ValueError("[mail] is there and help.mail_to is empty: nobody would get an email")
+            raise ValueError("[mail] is there and help.mail_to is not: nobody would get an email")
         return self
 
     def way_to(self, unit: str, language: str) -> str:
