@@ -122,7 +122,9 @@ class Calls:
 
     async def _by_mail(self, at_ms: int, call_id: str) -> str:
         settings, mail, mailer = self._settings, self._settings.mail, self._mailer
-        if settings.help is None or mail is None or mailer is None:  # pragma: no cover - made together with this way
+        if (
+            settings.help is None or settings.help.mail_to is None or mail is None or mailer is None
+        ):  # pragma: no cover - made together with this way
             return ""
         message = EmailMessage()
         message["From"] = mail.sender

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from agent.errors import AgentAbsentError, RefusedError, RequestRefusedError
 from agent.settings.parts import is_loopback
-from agent.web import Answer, Call, ClientGone, Dialect, Handler, Refusal, in_json
+from agent.web import Answer, Call, ClientGone, Dialect, Handler, Refusal, in_json, json_answer
 
 PAGE_SECURITY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; media-src 'self'; "
@@ -51,7 +51,7 @@ def around(handler: Handler, *, is_local: bool, refuse: Refusal = refuse_in_json
         except RefusedError as error:
             answer = refuse(call, error.status, str(error), False)
         except RequestRefusedError as error:
-            answer = refuse_in_json(call, CONFLICT, str(error), False)
+            answer = json_answer({"error": str(error), "reason": error.reason}, CONFLICT)
         except AgentAbsentError:
             answer = refuse_in_json(call, UNAVAILABLE, "The door does not answer just now. Please try again.", False)
         except ClientGone:

@@ -40,6 +40,8 @@ class Shown:
     number: int
     screen: Screen
     is_offline: bool
+    takes_pins: bool
+    serves_staff: bool
     pin_locked_until: int | None
     booking: Booking
     is_dark: bool
@@ -136,6 +138,8 @@ class Hub:
             number,
             screen,
             facts.is_offline,
+            facts.takes_pins,
+            facts.serves_staff,
             view.pin_locked_until(facts, at),
             self._booking,
             is_dark(self._look, clock),

@@ -25,6 +25,8 @@ STATUS_EVERY_S = 5.0
 STATUS_PAUSE_S = 0.3
 """Between two questions for the status, however much happens."""
 ANSWER_S = 5.0
+STAFF_ANSWER_S = 20.0
+"""For staff's PIN, whose hash is slow by intent."""
 
 _log = logging.getLogger("tourlatch")
 
@@ -60,7 +62,7 @@ class Link:
     async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The agent's answer to one request; raises `AgentAbsentError`, and `RequestRefusedError` with its words."""
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(STAFF_ANSWER_S if request.get("do") == "screen_staff" else ANSWER_S):
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=MAX_LINE_BYTES)
                 try:
                     return await _answer(reader, writer, request)
@@ -132,5 +134,6 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, re
         raise ConnectionError("it hung up without a word")
     answer = decode(line)
     if answer.get("ok") is not True:
-        raise RequestRefusedError(str(answer.get("error"))[:400])
+        reason = answer.get("reason")
+        raise RequestRefusedError(str(answer.get("error"))[:400], reason[:40] if isinstance(reason, str) else None)
     return answer

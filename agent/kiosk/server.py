@@ -174,7 +174,9 @@ class Server:
         counts_to_ms = instant(screen.counts_to)
         if screen.kind is Kind.REFUSED and screen.time_ms is not None and screen.time_ms > now_ms:
             counts_to_ms = screen.time_ms
-        pad, book, staff = (None, None, None) if is_remote else (settings.pin_pad, settings.book, settings.staff)
+        book = None if is_remote else settings.book
+        pad = settings.pin_pad if shown.takes_pins and not is_remote else None
+        staff = settings.staff if shown.serves_staff and not is_remote else None
         return {
             "number": shown.number,
             "version": self._version,

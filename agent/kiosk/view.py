@@ -23,6 +23,9 @@ MAX_TEXT = 400
 MAX_ITEMS = 64
 """...and no list of one, nor more readers."""
 
+_FIRE = frozenset({"fire", "fire_admitting"})
+_OFFICE = frozenset({"office", "office_admitting"})
+
 Event = Mapping[str, Any]
 
 
@@ -75,6 +78,10 @@ class Facts:
     leaf: str | None = None
     readers: Mapping[str, str] = field(default_factory=dict)
     is_offline: bool = False
+    takes_pins: bool = False
+    """Whether the door knows PINs, by the agent's settings."""
+    serves_staff: bool = False
+    """Whether the agent has a PIN of staff's."""
     has_failed_until: int = 0
     answer: Screen | None = None
     checking_until: int = 0
@@ -136,7 +143,7 @@ def _status(facts: Facts, event: Event, _tick: int) -> Facts:
     readers, knock, feed = found.get("readers"), event.get("knock"), found.get("feed")
     is_knock_lost = isinstance(knock, dict) and knock.get("is_up") is False
     is_desk_lost = not isinstance(feed, dict) or feed.get("state") != "fresh"
-    leaf = found.get("leaf")
+    leaf, can = found.get("leaf"), found.get("screen")
     return replace(
         facts,
         has_agent=True,
@@ -144,6 +151,8 @@ def _status(facts: Facts, event: Event, _tick: int) -> Facts:
         leaf=None if leaf is None else str(leaf)[:MAX_TEXT],
         readers={str(name): str(state) for name, state in list(readers.items())[:MAX_ITEMS]} if isinstance(readers, dict) else {},
         is_offline=is_knock_lost and is_desk_lost,
+        takes_pins=isinstance(can, dict) and can.get("takes_pins") is True,
+        serves_staff=isinstance(can, dict) and can.get("serves_staff") is True,
     )
 
 
@@ -153,7 +162,7 @@ def _scan(facts: Facts, _event: Event, tick: int) -> Facts:
 
 def _admitted(facts: Facts, event: Event, tick: int) -> Facts:
     answer = Screen(Kind.WELCOME, units=_texts(event.get("units")), until=tick + facts.welcome_ticks)
-    lock = "released" if facts.lock == "locked" else facts.lock
+    lock = facts.lock if facts.lock in _FIRE | _OFFICE else "released"
     return replace(facts, answer=answer, checking_until=0, has_failed_until=0, lock=lock)
 
 
@@ -190,9 +199,14 @@ def _failed(facts: Facts, _event: Event, tick: int) -> Facts:
 
 def _lock(state: str) -> Callable[[Facts, Event, int], Facts]:
     def step(facts: Facts, _event: Event, _tick: int) -> Facts:
-        return facts if facts.lock == "fire" and state != "locked" else replace(facts, lock=state)
+        """Against fire nothing locks."""
+        return facts if facts.lock in _FIRE else replace(facts, lock=state)
 
     return step
+
+
+def _fire_over(facts: Facts, _event: Event, _tick: int) -> Facts:
+    return replace(facts, lock="locked") if facts.lock in _FIRE else facts
 
 
 def _after_pulse(facts: Facts, _event: Event, _tick: int) -> Facts:
@@ -224,7 +238,7 @@ _STEPS: dict[str, Callable[[Facts, Event, int], Facts]] = {
     "hold_open": _lock("office"),
     "hold_open_over": _lock("locked"),
     "fire": _lock("fire"),
-    "fire_over": _lock("locked"),
+    "fire_over": _fire_over,
     "opened": _leaf("open"),
     "forced": _leaf("forced"),
     "held": _leaf("held"),
@@ -239,7 +253,7 @@ _STEPS: dict[str, Callable[[Facts, Event, int], Facts]] = {
 
 
 def _fire(facts: Facts, _tick: int) -> Screen | None:
-    return Screen(Kind.FIRE) if facts.lock in {"fire", "fire_admitting"} else None
+    return Screen(Kind.FIRE) if facts.lock in _FIRE else None
 
 
 def _stopped(facts: Facts, _tick: int) -> Screen | None:
@@ -256,7 +270,7 @@ def _answer(facts: Facts, tick: int) -> Screen | None:
 
 
 def _open(facts: Facts, _tick: int) -> Screen | None:
-    if facts.lock in {"office", "office_admitting"}:
+    if facts.lock in _OFFICE:
         return Screen(Kind.HELD_UNLOCKED)
     if facts.leaf in {"held", "alarm", "forced"}:
         return Screen(Kind.PLEASE_CLOSE)
