@@ -20,8 +20,10 @@ from agent.errors import ConfigError, RefusedError
 from agent.kiosk import guard
 from agent.kiosk.guard import FORBIDDEN, UNAVAILABLE, around, asked, json_body, same, text_of, with_head
 from agent.kiosk.hub import Hub, Shown, tick
+from agent.kiosk.labels import labels
+from agent.kiosk.look import stylesheet
 from agent.kiosk.view import Kind
-from agent.kiosk.words import words
+from agent.kiosk.words import PICTURES, words
 from agent.language import Dates, Language, Languages
 from agent.listener import ASGIApp
 from agent.rendering import Renderer
@@ -77,6 +79,7 @@ class Server:
         assets = Assets(FOLDER / "static", "/screen/static")
         self._renderer = Renderer(languages, assets, FOLDER / "templates")
         self._logo = _logo(settings.look.logo)
+        self._look_css = stylesheet(settings.look.colour).encode()
         first = next(iter(languages))
         drawn = self._page_of(first, is_remote=False, is_entered=True).content
         self._version = hashlib.sha256(version.encode() + drawn).hexdigest()[:12]
@@ -110,7 +113,11 @@ class Server:
         return build(with_head(routes), guard.refuse_in_json, lambda handler: around(handler, is_local=False))
 
     def _files(self) -> dict[str, Mapping[str, Handler]]:
-        return {"/screen/static/{name}": {"GET": self._renderer.assets.serve}, "/screen/logo": {"GET": self._logo_file}}
+        return {
+            "/screen/static/{name}": {"GET": self._renderer.assets.serve},
+            "/screen/logo": {"GET": self._logo_file},
+            "/screen/look.css": {"GET": self._look},
+        }
 
     # --- the page ---
 
@@ -128,7 +135,12 @@ class Server:
             is_remote=is_remote,
             is_entered=is_entered,
             has_logo=self._logo is not None,
+            labels={one.code: labels(one) for one in self._languages},
+            pictures=PICTURES,
         )
+
+    async def _look(self, _call: Call) -> Answer:
+        return Answer(200, self._look_css, "text/css; charset=utf-8")
 
     async def _logo_file(self, _call: Call) -> Answer:
         if self._logo is None:

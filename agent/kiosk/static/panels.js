@@ -1,0 +1,460 @@
+// What is touched: the PIN pad, the call for help, the booking's frame, what staff see.
+"use strict";
+
+(() => {
+  const { byId, say, now, element } = Kiosk;
+  const ANSWERS = new Set(["checking", "welcome", "refused", "door_open", "held_unlocked", "fire"]);
+  const BOOK_NEWS = new Set(["welcome", "refused", "door_open", "please_close"]);
+  const WARN_S = 20;
+  const WAIT_MS = 5000;
+  const PIN_DIGITS = 8;
+  const STAFF_DIGITS = [6, 12];
+  const SVG = "http://www.w3.org/2000/svg";
+
+  // --- asking the server ---
+
+  class Refused extends Error {
+    constructor(told) {
+      super(told.error ?? "");
+      this.reason = told.reason ?? "";
+    }
+  }
+
+  async function post(path, body) {
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), 15_000);
+    try {
+      const answer = await fetch(path, {
+        method: "POST", signal: limit.signal, cache: "no-store", body: JSON.stringify(body),
+        headers: { "content-type": "application/json", "x-screen-token": Kiosk.state?.token ?? "" },
+      });
+      const told = await answer.json().catch(() => ({}));
+      if (!answer.ok) throw new Refused(answer.status === 503 ? { reason: "absent" } : told);
+      return told;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  const REASONS = {
+    absent: "no_agent", wrong_pin: "staff_wrong", locked_out: "staff_locked_out", no_staff_pin: "staff_no_pin", busy: "staff_busy",
+    no_pin: "staff_wrong",
+  };
+
+  const trouble = (error) => say(REASONS[error.reason] ?? "unreached");
+
+  function quiet(id, text) {
+    const place = byId(id);
+    if (place) place.textContent = text;
+  }
+
+  // --- dialogs ---
+
+  function open(id) {
+    const dialog = byId(id);
+    if (!dialog.open) dialog.showModal();
+    return dialog;
+  }
+
+  for (const dialog of document.querySelectorAll("dialog")) {
+    for (const button of dialog.querySelectorAll("[data-close]")) button.addEventListener("click", () => dialog.close());
+  }
+
+  // --- typing digits ---
+
+  const Pad = (() => {
+    let typed = [];
+    let job = null; // { digits: [least, most], title, text, count, done, isShuffled, clearMs }
+    let timer = 0;
+
+    function begin(wanted) {
+      job = wanted;
+      typed = [];
+      quiet("pad-title", say(job.title));
+      quiet("pad-text", say(job.text));
+      quiet("pad-said", "");
+      draw();
+      dots();
+      open("pad");
+      // the first digit is nobody's by the focus alone
+      byId("pad").querySelector("[data-close]").focus();
+      wake();
+    }
+
+    function draw() {
+      const digits = [..."1234567890"];
+      if (job.isShuffled) shuffle(digits);
+      const keys = digits.map((digit) => {
+        const key = element("button", { type: "button" }, digit);
+        key.addEventListener("click", () => add(digit));
+        return key;
+      });
+      const hasEnter = job.digits[0] !== job.digits[1];
+      const erase = sign("M9 6h11v12H9l-6-6zM12 9.5l5 5M17 9.5l-5 5", "erase", () => { typed.pop(); changed(); });
+      const other = hasEnter ? element("button", { type: "button", class: "main" }, say("enter")) : sign("M6 6l12 12M18 6L6 18", "clear", clear);
+      if (hasEnter) other.addEventListener("click", finish);
+      byId("keys").replaceChildren(...keys.slice(0, 9), ...(hasEnter ? [erase, keys[9], other] : [other, keys[9], erase]));
+    }
+
+    function sign(path, label, does) {
+      const picture = document.createElementNS(SVG, "svg");
+      picture.setAttribute("viewBox", "0 0 24 24");
+      picture.setAttribute("aria-hidden", "true");
+      picture.append(document.createElementNS(SVG, "path"));
+      picture.firstChild.setAttribute("d", path);
+      const made = element("button", { type: "button", class: "sign", "aria-label": say(label) }, picture);
+      made.addEventListener("click", does);
+      return made;
+    }
+
+    function shuffle(digits) {
+      for (let last = digits.length - 1; last > 0; last -= 1) {
+        const other = below(last + 1);
+        [digits[last], digits[other]] = [digits[other], digits[last]];
+      }
+    }
+
+    // Every number below `count` equally often.
+    function below(count) {
+      const most = 256 - (256 % count);
+      for (;;) {
+        const [found] = crypto.getRandomValues(new Uint8Array(1));
+        if (found < most) return found % count;
+      }
+    }
+
+    function add(digit) {
+      if (job.isWaiting || isLockedOut() || typed.length >= job.digits[1]) return;
+      typed.push(digit);
+      changed();
+      if (typed.length === job.digits[1] && job.digits[0] === job.digits[1]) finish();
+    }
+
+    function changed() {
+      wake();
+      dots();
+      quiet("pad-said", "");
+      byId("dots").dataset.count = typed.length;
+      quiet("told", say(job.count, { n: typed.length }));
+    }
+
+    // Never a digit: only how many there are.
+    function dots() {
+      const least = job.digits[0];
+      const count = Math.max(least, typed.length);
+      byId("dots").replaceChildren(...Array.from({ length: count }, (_, at) => element("i", at < typed.length ? { class: "is-typed" } : {})));
+    }
+
+    function clear() {
+      typed = [];
+      dots();
+      wake();
+    }
+
+    function finish() {
+      if (typed.length < job.digits[0]) return;
+      const all = typed.join("");
+      clear();
+      job.done(all);
+    }
+
+    function isLockedOut() {
+      return job.canLock && (Kiosk.state?.pin?.locked_to_ms ?? 0) > now();
+    }
+
+    function wake() {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        if (typed.length > 0) {
+          clear();
+          quiet("pad-said", say("pin_cleared"));
+        } else byId("pad").close();
+      }, job.clearMs);
+    }
+
+    function look() {
+      if (!byId("pad").open) return;
+      const isShut = isLockedOut();
+      for (const key of byId("keys").children) key.disabled = isShut;
+      if (isShut) {
+        clear();
+        quiet("pad-said", say("pin_wait"));
+      }
+    }
+
+    function end() {
+      clearTimeout(timer);
+      typed = [];
+      byId("keys").replaceChildren();
+      byId("dots").replaceChildren();
+      byId("dots").removeAttribute("data-count");
+    }
+
+    byId("pad").addEventListener("close", end);
+    byId("pad").addEventListener("keydown", (event) => {
+      if (/^[0-9]$/.test(event.key)) add(event.key);
+      else if (event.key === "Backspace") { typed.pop(); changed(); }
+      else if (event.key === "Enter" && event.target === event.currentTarget) finish();
+    });
+    return {
+      begin, look,
+      wait: (isWaiting) => { job.isWaiting = isWaiting; },
+      isFor: (title) => byId("pad").open && job?.title === title,
+    };
+  })();
+
+  byId("pin-open").addEventListener("click", () => {
+    const settings = Kiosk.state?.pin;
+    if (!settings) return;
+    Pad.begin({
+      digits: [PIN_DIGITS, PIN_DIGITS], title: "pin_title", text: "pin_text", count: "pin_typed", done: sendPin,
+      isShuffled: settings.is_shuffled, clearMs: settings.clear_s * 1000, canLock: true,
+    });
+    Pad.look();
+  });
+
+  async function sendPin(pin) {
+    Pad.wait(true);
+    quiet("pad-said", say("pin_checking"));
+    try {
+      const told = await post("/screen/pin", { pin });
+      if (!told.taken) quiet("pad-said", say("just_now"));
+      // the answer comes as the screen's next state, and shuts this panel; if it does not come, the visitor must hear that
+      else setTimeout(() => Pad.isFor("pin_title") && quiet("pad-said", say("no_agent")), WAIT_MS);
+    } catch (error) {
+      quiet("pad-said", say(error.reason === "absent" ? "no_agent" : "unreached"));
+    } finally {
+      Pad.wait(false);
+    }
+  }
+
+  // --- help ---
+
+  let helpTimer = 0;
+  byId("help-open").addEventListener("click", () => {
+    quiet("help-said", Kiosk.state?.has_help ? "" : say("help_only_phone"));
+    byId("help-staff").hidden = !Kiosk.state?.has_help;
+    byId("help-call").disabled = false;
+    open("help");
+    shutHelpLater(60_000);
+  });
+  byId("help-call").addEventListener("click", async () => {
+    byId("help-call").disabled = true;
+    shutHelpLater(60_000);
+    try {
+      const told = await post("/screen/help", {});
+      quiet("help-said", say(told.called ? "help_called" : "help_again"));
+    } catch (error) {
+      byId("help-call").disabled = false;
+      quiet("help-said", trouble(error));
+    }
+  });
+  byId("help").addEventListener("close", () => clearTimeout(helpTimer));
+
+  function shutHelpLater(ms) {
+    clearTimeout(helpTimer);
+    helpTimer = setTimeout(() => byId("help").close(), ms);
+  }
+
+  // --- booking ---
+
+  let bookTimer = 0;
+  let bookTouched = 0;
+
+  function touchBook() {
+    bookTouched = Date.now();
+    byId("book-idle").hidden = true;
+    Kiosk.awake();
+  }
+
+  function openBook(path) {
+    if (!byId("book") || !path) return;
+    const frame = element("iframe", { title: say("book_title"), sandbox: "allow-same-origin allow-scripts allow-forms", referrerpolicy: "no-referrer" });
+    frame.addEventListener("load", () => tame(frame));
+    frame.src = path;
+    byId("book-place").replaceChildren(frame);
+    open("book");
+    touchBook();
+    clearInterval(bookTimer);
+    bookTimer = setInterval(watchBook, 1000);
+  }
+
+  // The desk's page is made fit for a wall: no pointer, no print, no way out; touches count, and fields get keys.
+  function tame(frame) {
+    let page = null;
+    try {
+      page = frame.contentDocument;
+    } catch {
+      page = null;
+    }
+    Keyboard.close();
+    if (!page?.body) return; // nothing of ours: it cannot be had, and is shown as the browser shows it
+    Kiosk.guard(page);
+    for (const name of ["pointerdown", "keydown", "input", "scroll"]) page.addEventListener(name, touchBook, true);
+    page.addEventListener("click", (event) => {
+      const link = event.target.closest?.("a[href]");
+      const isOut = link && (new URL(link.href).origin !== location.origin || link.hasAttribute("download") || link.target);
+      if (isOut) event.preventDefault();
+    }, true);
+    Keyboard.attend(page);
+    page.documentElement.style.colorScheme = "dark" in document.documentElement.dataset ? "dark" : "light";
+    try {
+      const sheet = new frame.contentWindow.CSSStyleSheet();
+      const size = Math.max(16, parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.7);
+      sheet.replaceSync(
+        `html { font-size: ${size}px; user-select: none; -webkit-user-select: none; scrollbar-width: thin; } * { cursor: none !important; }` +
+        ".skip, [data-print], a[download], a[href^='tel:']::after { display: none !important; } input, textarea { user-select: text; -webkit-user-select: text; }",
+      );
+      page.adoptedStyleSheets = [sheet];
+    } catch {
+      // an older browser: the page is as at the desk
+    }
+    touchBook();
+  }
+
+  function watchBook() {
+    const idle = Kiosk.state?.book?.idle_s ?? 90;
+    const left = Math.ceil(idle - (Date.now() - bookTouched) / 1000);
+    if (left <= 0) byId("book").close();
+    else if (left <= Math.min(WARN_S, idle / 2)) {
+      quiet("book-idle-text", say("book_idle_text", { n: left }));
+      if (byId("book-idle").hidden) {
+        byId("book-idle").hidden = false;
+        byId("book-stay").focus();
+      }
+    }
+  }
+
+  byId("book-open").addEventListener("click", () => openBook(Kiosk.state?.book?.path));
+  byId("time-list").addEventListener("click", (event) => openBook(event.target.closest("[data-path]")?.dataset.path));
+  byId("book-stay")?.addEventListener("click", touchBook);
+  byId("book")?.addEventListener("pointerdown", touchBook, true);
+  byId("book")?.addEventListener("close", () => {
+    clearInterval(bookTimer);
+    Keyboard.close();
+    byId("book-place").replaceChildren();
+    byId("book-idle").hidden = true;
+  });
+
+  // --- staff ---
+
+  let staffPin = "";
+  let staffTimer = 0;
+
+  byId("staff-open")?.addEventListener("click", () => {
+    Pad.begin({
+      digits: STAFF_DIGITS, title: "staff_title", text: "staff_text", count: "staff_typed", clearMs: 20_000,
+      isShuffled: Kiosk.state?.pin?.is_shuffled ?? false, canLock: false,
+      done: async (pin) => {
+        Pad.wait(true);
+        try {
+          const told = await post("/screen/staff", { pin, what: "show" });
+          staffPin = pin;
+          byId("pad").close();
+          showStaff(told);
+          quiet("staff-said", "");
+          byId("staff-reasons").hidden = true;
+          open("staff");
+          touchStaff();
+        } catch (error) {
+          quiet("pad-said", trouble(error));
+        } finally {
+          Pad.wait(false);
+        }
+      },
+    });
+  });
+
+  function touchStaff() {
+    clearTimeout(staffTimer);
+    staffTimer = setTimeout(() => byId("staff").close(), (Kiosk.state?.staff_idle_s ?? 60) * 1000);
+  }
+
+  function timeOf(ms) {
+    const options = { hour: "numeric", minute: "2-digit", timeZone: Kiosk.facts.zone };
+    return new Intl.DateTimeFormat(`${Kiosk.language}-${Kiosk.facts.country}`, options).format(ms);
+  }
+
+  function showStaff(told) {
+    const tours = (told.tours ?? []).map((tour) => {
+      const came = typeof tour.admitted_ms === "number";
+      const isOver = !came && typeof tour.end_ms === "number" && tour.end_ms < now();
+      const state = came ? say("staff_came", { time: timeOf(tour.admitted_ms) }) : say(isOver ? "staff_over" : "staff_expected");
+      const when = typeof tour.start_ms === "number" ? `${timeOf(tour.start_ms)} – ${timeOf(tour.end_ms)}` : "";
+      return element("li", {},
+        element("span", { class: "when" }, when), element("strong", {}, (tour.units ?? []).join(", ")),
+        element("span", { class: came ? "state is-good" : "state" }, state));
+    });
+    const events = (told.entries ?? []).map((entry) => {
+      const what = say(`event_${entry.kind}`) || entry.kind;
+      const why = entry.reason ? say(`why_${entry.reason}`) || entry.reason : "";
+      return element("li", {}, element("time", {}, timeOf(entry.at_ms)), why ? `${what}: ${why}` : what);
+    });
+    byId("staff-tours").replaceChildren(...(tours.length ? tours : [element("li", {}, say("staff_no_tours"))]));
+    byId("staff-events").replaceChildren(...(events.length ? events : [element("li", {}, say("staff_no_events"))]));
+    const outbox = told.outbox ?? {};
+    const waiting = (outbox.due ?? 0) + (outbox.sending ?? 0) + (outbox.in_doubt ?? 0);
+    const link = told.knock?.is_up;
+    const rows = [
+      ["staff_clock", say(`clock_${told.clock?.state}`) || "?"],
+      ["staff_knock", say(link === true ? "staff_up" : link === false ? "staff_down" : "staff_unknown")],
+      ["staff_outbox", outbox.dead ? `${waiting}; ${say("staff_dead", { n: outbox.dead })}` : String(waiting)],
+    ];
+    byId("staff-facts").replaceChildren(...rows.map(([name, value]) => element("div", {}, element("dt", {}, say(name)), element("dd", {}, value))));
+  }
+
+  async function askStaff(what, reason, done) {
+    touchStaff();
+    try {
+      const told = await post("/screen/staff", { pin: staffPin, what, reason });
+      done(told);
+      if (what !== "show" && byId("staff").open) showStaff(await post("/screen/staff", { pin: staffPin, what: "show", reason: "" }));
+    } catch (error) {
+      quiet("staff-said", trouble(error));
+    }
+  }
+
+  if (byId("staff")) {
+    byId("staff").addEventListener("pointerdown", touchStaff, true);
+    byId("staff").addEventListener("close", () => {
+      clearTimeout(staffTimer);
+      staffPin = "";
+      for (const id of ["staff-tours", "staff-events", "staff-facts"]) byId(id).replaceChildren();
+    });
+    byId("staff-again").addEventListener("click", () => askStaff("show", "", showStaff));
+    byId("staff-lock").addEventListener("click", () =>
+      askStaff("lock", "", (told) => quiet("staff-said", say(told.is_fire ? "staff_in_fire" : "staff_locked"))));
+    byId("staff-unlock").addEventListener("click", () => {
+      byId("staff-reasons").hidden = false;
+      byId("staff-reasons").querySelector("button").focus();
+    });
+    byId("staff-not").addEventListener("click", () => hideReasons());
+    for (const button of byId("staff-reasons").querySelectorAll("[data-reason]")) {
+      button.addEventListener("click", () => {
+        hideReasons();
+        askStaff("unlock", button.dataset.reason, () => quiet("staff-said", say("staff_unlocked")));
+      });
+    }
+  }
+
+  function hideReasons() {
+    byId("staff-reasons").hidden = true;
+    byId("staff-unlock").focus();
+  }
+
+  // --- what the door does meanwhile ---
+
+  Kiosk.listen((told) => {
+    if (told.kind === "fire") for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+    if (Pad.isFor("pin_title")) {
+      if (ANSWERS.has(told.kind)) byId("pad").close();
+      else Pad.look();
+    }
+    if (byId("help").open && told.kind === "welcome") byId("help").close();
+    const news = byId("book-door");
+    if (news) {
+      news.hidden = !BOOK_NEWS.has(told.kind);
+      news.textContent = news.hidden ? "" : told.title;
+    }
+  });
+})();
