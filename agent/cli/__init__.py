@@ -32,7 +32,7 @@ COMMANDS = {
     "outbox": ("agent.cli.records", "The visits that Knock does not have yet."),
     "run": ("agent.cli.run", "Run the agent at the door."),
     "sandbox": ("agent.cli.sandbox", "Run a stand-in for Knock."),
-    "staff": ("agent.cli.staff", "Who may log in to the staff page."),
+    "staff": ("agent.cli.staff", "Who may log in to the staff page; staff's PIN for a screen."),
     "status": ("agent.cli.live", "The live state of each door."),
     "tokens": ("agent.cli.tokens", "Tokens of doors and of vendors."),
     "unlock": ("agent.cli.live", "Open a door by order of staff."),
