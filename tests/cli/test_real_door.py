@@ -37,7 +37,7 @@ path = "{0}/tamper"
 driver = "played"
 path = "{0}/bell"
 [door.feedback]
-green = {{ driver = "played", path = "{0}/green" }}
+red = {{ driver = "played", path = "{0}/red" }}
 """
 
 
@@ -220,8 +220,27 @@ def test_input__that_is_lost_and_comes_back(stage: Stage, call: Call, play: Play
     until(lambda: facts(stage)["leaf"] == "shut")
 
 
-def test_agent__that_dies_in_fire_comes_back_released(tmp_path: Path) -> None:
-    """Killed during fire and started again, the agent never drives the line locked; stopped in fire, it leaves it released."""
+def test_lamp__tells_a_refusal_apart_from_a_grant(stage: Stage, play: Play, good_code: GoodCode) -> None:
+    """The red lamp flashes three times for a code that opens nothing, and not for one that does."""
+
+    def flashes() -> int:
+        return (stage.folder / "red.log").read_text("ascii").count("released")
+
+    before = flashes()
+    stage.scan(good_code(601))
+    play(stage.event("admitted"))
+    until(lambda: facts(stage)["lock"] == "locked")
+    assert flashes() == before
+    stage.scan("GARBAGE")
+    play(stage.event("refused"))
+    until(lambda: flashes() == before + 3)
+
+
+def test_agent__that_dies_in_fire_comes_back_released(tmp_path: Path, call: Call) -> None:
+    """Killed during fire and started again, the agent never drives the line locked; stopped in fire, it leaves it released.
+
+    So does `tourlatch lock`, which systemd has run after it.
+    """
     made = Stage(tmp_path, replace=lines(tmp_path))
 
     async def play_it() -> None:
@@ -243,3 +262,5 @@ def test_agent__that_dies_in_fire_comes_back_released(tmp_path: Path) -> None:
         assert made.relay_level() == "released"
 
     asyncio.run(play_it())
+    assert call("lock", "-c", made.config_path)[0] == 0
+    assert made.relay_level() == "released"

@@ -181,6 +181,7 @@ def test_denied__a_door_that_is_held_open_holds_no_lock(board: OpenBoard) -> Non
     front.move("front.contact", 1)
     front.wait("opened")
     front.wait_locked()
+    until(lambda: bool(front.pulses))
     assert [pulse.locked_by for _, pulse in front.pulses] == [LockedBy.TIME]
     assert front.parts.doors["front"].leaf == "open"
 

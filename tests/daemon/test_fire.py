@@ -68,6 +68,21 @@ def test_denied__locking_against_fire(board: OpenBoard, order: str) -> None:
     assert front.is_released()
 
 
+def test_ok__fire_after_the_stop_is_left_to_whoever_comes_next(board: OpenBoard) -> None:
+    """The line is given back by then: nothing moves it, nothing fails, and what follows an agent reads the input first."""
+    front = board(front=FIRE)
+    door = front.parts.doors["front"]
+    door.stop()
+    front.move("front.fire", 1)
+    until(lambda: front.parts.watch._by_door["front"]["fire"].is_active)
+    front.parts.watch.close()
+    assert door.state == "stopped"
+    assert front.driven() == ["locked", "locked"]
+    assert (front.kinds(), front.faults) == ([], [])
+    assert lock_all(front.settings).in_fire == ["front"]
+    assert front.is_released()
+
+
 def test_ok__fire_while_denied_and_while_locked_out(board: OpenBoard) -> None:
     """Guessing locks a reader out, and no way out: fire releases during it."""
     front = board(front=FIRE)

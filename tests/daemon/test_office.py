@@ -15,7 +15,7 @@ from agent.daemon.doorman import StaffUnlock
 from agent.daemon.events import Events
 from agent.daemon.requests import Requests
 from agent.daemon.ways import Hold
-from drivers.base import LockedBy
+from drivers.base import DriverError, LockedBy
 from tests.daemon.board import LIMIT_S, Board, until
 
 OpenBoard = Callable[..., Board]
@@ -185,6 +185,23 @@ def test_denied__a_hold_that_nobody_renews(board: OpenBoard) -> None:
     assert front.wait("hold_open_over").detail == {"by": "relay"}
     assert [pulse.locked_by for _, pulse in front.pulses] in ([], [LockedBy.TIME])
     assert not front.is_released()
+
+
+def test_denied__a_hold_whose_relay_does_not_move(board: OpenBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked hears why, the door is locked and free, and the journal has both the order and its end."""
+    front = board(front={})
+    door = front.parts.doors["front"]
+
+    def refuse(*_args: object) -> int:
+        raise DriverError("played relay: the board does not answer")
+
+    monkeypatch.setattr(door._relay, "release", refuse)
+    with pytest.raises(DriverError, match="the board does not answer"):
+        hold(front, 60)
+    monkeypatch.undo()
+    assert (door.state, door.hold, door.is_free) == ("locked", None, True)
+    assert front.journaled() == ["hold_open", "hold_open_over"]
+    front.admit()
 
 
 def test_denied__a_relay_that_outlives_the_longest_pulse(board: OpenBoard) -> None:
