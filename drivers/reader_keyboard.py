@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from drivers.backoff import Backoff
+from drivers.backoff import Backoff, use_for_ever
 from drivers.base import DeviceMissingError, Frame, ReaderState
 from drivers.keyboard import ENDS, KEY_1, KEY_KP1, TypedLines, is_half_a_line
 
@@ -112,21 +112,18 @@ class KeyboardReader:
 
         Both are called in the event loop's thread. The first state is reported at the start.
         """
-        try:
-            try:
-                self.open()
-            except DeviceMissingError as error:
-                on_state(ReaderState.LOST, f"{error} It is tried again.")
-            while True:
-                device = self._device or await self._reopen()
-                ready_ns = time.monotonic_ns()
-                lost = self._listen(device, on_frame)
-                on_state(ReaderState.READY, f"Reader {self._name}: reading from {self._path} ({device.name}).")
-                reason = _words(await lost)
-                on_state(ReaderState.LOST, f"Reader {self._name}: lost {self._path} ({reason}). Check its cable; it is tried again.")
-                self._backoff.lasted(time.monotonic_ns() - ready_ns)
-        finally:
-            self.close()
+        await use_for_ever(self.open, lambda: self._use(on_frame, on_state), self.close, on_state, self._backoff)
+
+    async def _use(self, on_frame: Callable[[Frame], None], on_state: Callable[[ReaderState, str], None]) -> str:
+        device = self._claimed()
+        lost = self._listen(device, on_frame)
+        on_state(ReaderState.READY, f"Reader {self._name}: reading from {self._path} ({device.name}).")
+        return f"Reader {self._name}: lost {self._path} ({_words(await lost)}). Check its cable; it is tried again."
+
+    def _claimed(self) -> _Device:
+        if self._device is None:
+            raise DeviceMissingError(f"Reader {self._name}: {self._path} was closed.")
+        return self._device
 
     def close(self) -> None:
         """Give the device back, which ends the grab; any number of times, in the event loop's thread if `run` is under way."""
@@ -159,15 +156,6 @@ class KeyboardReader:
     def _missing(self, error: OSError) -> DeviceMissingError:
         advice = ADVICE.get(error.errno or 0, "could not be opened. Check that it is a keyboard's event device")
         return DeviceMissingError(f"Reader {self._name}: {self._path} {advice} ({_words(error)}).")
-
-    async def _reopen(self) -> _Device:
-        while self._device is None:
-            await self._backoff.pause()
-            try:
-                self.open()
-            except DeviceMissingError:
-                continue
-        return self._device
 
     def _listen(self, device: _Device, on_frame: Callable[[Frame], None]) -> asyncio.Future[OSError]:
         """Let the loop read the device; the future is why it failed, and by then it is out of the loop and closed."""

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from drivers.backoff import Backoff
+from drivers.backoff import Backoff, use_for_ever
 from drivers.base import DeviceMissingError, Frame, ReaderState
 from drivers.framing import LineFramer
 from drivers.gm65 import SETTINGS, ModuleRefusedError, Reply, Splitter, Trigger, conversation
@@ -80,19 +80,13 @@ class SerialReader:
         Both are called in the event loop's thread. The first state is reported at the start; with a module, once it has answered, or
         has not.
         """
-        try:
-            try:
-                self.open()
-            except DeviceMissingError as error:
-                on_state(ReaderState.LOST, f"{error} It is tried again.")
-            while True:
-                device = self._device or await self._reopen()
-                ready_ns = time.monotonic_ns()
-                reason = words(await self._until_lost(device, on_frame, on_state))
-                on_state(ReaderState.LOST, f"Reader {self._name}: lost {self._port} ({reason}). Check its cable; it is tried again.")
-                self._backoff.lasted(time.monotonic_ns() - ready_ns)
-        finally:
-            self.close()
+        await use_for_ever(self.open, lambda: self._use(on_frame, on_state), self.close, on_state, self._backoff)
+
+    async def _use(self, on_frame: Callable[[Frame], None], on_state: Callable[[ReaderState, str], None]) -> str:
+        if self._device is None:
+            raise DeviceMissingError(f"Reader {self._name}: {self._port} was closed.")
+        reason = words(await self._until_lost(self._device, on_frame, on_state))
+        return f"Reader {self._name}: lost {self._port} ({reason}). Check its cable; it is tried again."
 
     def close(self) -> None:
         """Give the port back; any number of times, in the event loop's thread if `run` is under way."""
@@ -104,15 +98,6 @@ class SerialReader:
         if loop is not None:
             loop.remove_reader(device.fileno())
         device.close()
-
-    async def _reopen(self) -> SerialPort:
-        while self._device is None:
-            await self._backoff.pause()
-            try:
-                self.open()
-            except DeviceMissingError:
-                continue
-        return self._device
 
     async def _until_lost(
         self, device: SerialPort, on_frame: Callable[[Frame], None], on_state: Callable[[ReaderState, str], None]

@@ -17,9 +17,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from typing import NoReturn, Protocol, TypeAlias
 
-from drivers.backoff import Backoff
+from drivers.backoff import Backoff, use_for_ever
 from drivers.base import DeviceMissingError, DriverError, Frame, ReaderState
 from drivers.keypad import Keypad
 from drivers.wiegand import Edge, Fault, Keys, Message, Number, Rejected, WiegandDecoder
@@ -103,22 +103,16 @@ class WiegandReader:
 
         Both are called in the event loop's thread. The first state is reported at the start.
         """
+        await use_for_ever(self.open, lambda: self._use(on_frame, on_state), self.close, on_state, self._backoff)
+
+    async def _use(self, on_frame: Callable[[Frame], None], on_state: Callable[[ReaderState, str], None]) -> str:
+        if self._source is None:
+            raise DeviceMissingError(f"Reader {self._name}: its pins were given back.")
         try:
-            try:
-                self.open()
-            except DeviceMissingError as error:
-                on_state(ReaderState.LOST, f"{error} It is tried again.")
-            while True:
-                source = self._source or await self._reopen()
-                ready_ns = time.monotonic_ns()
-                try:
-                    await self._listen(source, on_frame, on_state)
-                except DriverError as error:
-                    self.close()
-                    on_state(ReaderState.LOST, f"Reader {self._name} is lost: {error} It is tried again.")
-                self._backoff.lasted(time.monotonic_ns() - ready_ns)
-        finally:
+            await self._listen(self._source, on_frame, on_state)
+        except DriverError as error:
             self.close()
+            return f"Reader {self._name} is lost: {error} It is tried again."
 
     def close(self) -> None:
         """Give the pins back; any number of times."""
@@ -127,14 +121,9 @@ class WiegandReader:
         if source is not None:
             source.close()
 
-    async def _reopen(self) -> EdgeSource:
-        while self._source is None:
-            await self._backoff.pause()
-            with contextlib.suppress(DeviceMissingError):
-                self.open()
-        return self._source
-
-    async def _listen(self, source: EdgeSource, on_frame: Callable[[Frame], None], on_state: Callable[[ReaderState, str], None]) -> None:
+    async def _listen(
+        self, source: EdgeSource, on_frame: Callable[[Frame], None], on_state: Callable[[ReaderState, str], None]
+    ) -> NoReturn:
         """Hear messages until the device fails, which raises `DriverError`."""
         loop = asyncio.get_running_loop()
         decoder, inbox, since_ns = WiegandDecoder(), _Inbox(loop), time.monotonic_ns()

@@ -197,8 +197,9 @@ class Door:
             if Effect.FREE in effects:
                 self._cancel_second()
                 self._pulse_number += 1
-                with suppress(DriverError):  # the relay has told it
-                    self._relay.lock()  # in fire that ends a pulse's time, and moves nothing
+                if self._relay.renewed_ns is not None:
+                    with suppress(DriverError):  # the relay has told it
+                        self._relay.lock()  # in fire that ends a pulse, and locks nothing
             if Effect.FIRE_RELOCK in effects:
                 self._relay.set_fire(is_on=False)
 
@@ -318,8 +319,9 @@ class Door:
         with self._lock:
             is_ours = number == self._pulse_number
             if is_ours and Event.PULSE_ENDED in table.LOCK[self._state.lock]:
-                is_in_time = self._hold is not None and pulse.locked_ns < self._hold.until_ns - NEAR_NS
-                self._step(Event.PULSE_ENDED, pulse.locked_ns, over="relay" if is_in_time else "time")
+                is_early = self._hold is not None and pulse.locked_ns < self._hold.until_ns - NEAR_NS
+                over = "stop" if pulse.locked_by is LockedBy.CLOSE else "relay" if is_early else "time"
+                self._step(Event.PULSE_ENDED, pulse.locked_ns, over=over)
             is_locked = self._state.lock not in FIRE
         if is_locked:
             self._on_locked(self.name, pulse)

@@ -23,6 +23,7 @@ from drivers.inputs import Inputs, WatchedInput
 
 CHECK_EVERY_NS = 1_000_000_000
 ALIVE_S = 10.0
+NAMES = ("contact", "rex", "fire", "tamper")
 
 log = logging.getLogger("tourlatch")
 
@@ -104,7 +105,8 @@ class Watch:
 
     def states(self, door: str) -> dict[str, str]:
         """Each input of a door: `ready` or `lost`."""
-        return {name: "lost" if watched.is_lost else "ready" for name, watched in self._by_door.get(door, {}).items()}
+        watched = self._by_door.get(door, {})
+        return {name: "lost" if watched[name].is_lost else "ready" for name in NAMES if name in watched}
 
     def _line(self, door: str, name: str, part: GpioInput | PlayedInput) -> WatchedInput:
         shared = self._shared.setdefault(_key(part), _Shared())

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from agent.demo.stage import Stage
+from tests.daemon.board import Board
 from tests.daemon.world import World
 
 Play = Callable[[Stage], Awaitable[None]]
@@ -52,3 +53,17 @@ def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def board(tmp_path: Path) -> Iterator[Callable[..., Board]]:
+    """Open a board of doors: `board(front={"contact": {}}, rules=…)`; it is closed at the end."""
+    made: list[Board] = []
+
+    def open_board(**parts: Any) -> Board:  # noqa: ANN401 - a board's doors
+        made.append(Board(tmp_path, **parts))
+        return made[-1].open()
+
+    yield open_board
+    for one in made:
+        one.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.clock import Anchor, ClockState, Interval, Reading, Trust
-from agent.daemon import build, doorman, run
+from agent.daemon import build, doorman, run, watch
 from agent.daemon.doorman import Scan
 from agent.daemon.run import Agent
 from agent.demo.stage import Stage
@@ -95,6 +95,25 @@ def test_the_watchdog_is_not_fed_while_the_doorman_hangs(site: Site, monkeypatch
         with agent._parts.journal.gate:
             agent._doorman.present(Scan("front", "scanner", Frame(b"GARBAGE", time.monotonic_ns())))
             await asyncio.sleep(0.5)
+            _fed(listener)
+            await asyncio.sleep(0.4)
+            assert _fed(listener) == 0
+        await until(lambda: _fed(listener) > 0)
+
+    live(site, Agent, play)
+    listener.close()
+
+
+def test_the_watchdog_is_not_fed_while_the_inputs_hang(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nobody would see fire while the thread that watches the inputs hangs: the watchdog starves until it goes on."""
+    monkeypatch.setattr(watch, "ALIVE_S", 1.5)
+    listener = _watchdog_at(tmp_path / "notify", monkeypatch)
+
+    async def play(agent: Agent) -> None:
+        await until(lambda: _fed(listener) > 0)
+        with agent._parts.doors["front"]._lock:
+            await until(lambda: not agent._parts.watch.is_well())
+            await asyncio.sleep(0.2)
             _fed(listener)
             await asyncio.sleep(0.4)
             assert _fed(listener) == 0

@@ -49,7 +49,7 @@ def test_a_pulse_is_not_lengthened_by_stalled_syncs(run_on_stage: Run, good_code
             locked_ns = await stage.relay_record("locked", released_ns)
             waits_s.append((released_ns - scanned_ns) / 1e9)
             pulses_s.append((locked_ns - released_ns) / 1e9)
-        assert [round(pulse_s, 1) for pulse_s in pulses_s] == [0.5, 0.5]
+        assert all(0.45 < pulse_s < 0.5 + SLACK_S for pulse_s in pulses_s), pulses_s
         assert all(wait_s < STALL_S + SLACK_S for wait_s in waits_s), waits_s
         assert all(wait_s >= STALL_S for wait_s in waits_s), "the syncs were not stalled, so this proved nothing"
 

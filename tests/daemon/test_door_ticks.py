@@ -1,0 +1,209 @@
+"""What belongs to what, tick by tick: the edge of a release, a release that follows another, an exit, an admission's opening."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent.core.door import LATE_NS
+from agent.daemon.door import Door
+from agent.daemon.happening import Happening
+from agent.daemon.ways import JUDGE_NS, Ways
+from drivers.base import DriverError, LockedBy, Pulse
+from drivers.fake import PlayedLine
+from drivers.relay import PulsedRelay
+from tests.daemon.board import until
+
+SECOND = 1_000_000_000
+MS = 1_000_000
+
+
+class Played:
+    """A door whose ticks the test chooses; its relay and guard are real."""
+
+    def __init__(self, **ways: object) -> None:
+        self.line = PlayedLine(None)
+        self.faults: list[Exception] = []
+        self.told: list[Happening] = []
+        relay = PulsedRelay(self.line, max_s=60.0, on_fault=self.faults.append)
+        given = {"pulse_s": 30.0, "max_pulse_s": 60.0, "has_contact": True, "suppress_s": 8.0, **ways}
+        self.door = Door(
+            "front",
+            relay,
+            Ways(**given),  # type: ignore[arg-type]  # as the tests name them
+            lambda _name, _pulse: None,
+            tell=self.told.append,
+            on_fault=self.faults.append,
+        )
+        self.door.contact(is_open=False, at_ns=0)
+
+    def kinds(self) -> list[str]:
+        """What was told."""
+        return [happening.kind for happening in self.told]
+
+    def release(self, code_id: str | None = None) -> int:
+        """Let somebody in; the tick of it."""
+        assert self.door.grant()
+        released_ns = self.door.release(code_id, None if code_id is None else f"appointment of {code_id}")
+        assert released_ns is not None
+        return released_ns
+
+    def lock(self) -> int:
+        """Lock by order, and return a tick that is surely after it."""
+        self.door.lock()
+        until(lambda: self.door.state == "locked")
+        return time.monotonic_ns()
+
+
+@pytest.fixture
+def played() -> Iterator[Played]:
+    """A door that is shut and locked."""
+    made = Played()
+    yield made
+    made.door.stop()
+
+
+@pytest.mark.parametrize(("after_ns", "kind"), [(-SECOND, "opened"), (LATE_NS - SECOND // 4, "opened"), (LATE_NS + SECOND, "forced")])
+def test_an_opening_just_after_the_lock(played: Played, after_ns: int, kind: str) -> None:
+    """Who had the door in her hand while it was released may open it half a second later, and no longer."""
+    released_ns = played.release()
+    locked_ns = played.lock()
+    played.door.contact(is_open=True, at_ns=max(released_ns, locked_ns + after_ns))
+    assert played.kinds() == [kind]
+
+
+def test_denied__an_opening_just_before_the_release(played: Played) -> None:
+    """Prised open, and released a moment later: it was forced, and it is no admission's opening."""
+    released_ns = played.release("a")
+    played.door.contact(is_open=True, at_ns=released_ns - 50 * MS)
+    assert [(happening.kind, happening.code_id) for happening in played.told] == [("forced", None)]
+
+
+@pytest.mark.parametrize(
+    ("opens_s", "raw", "kind"),
+    [(5, False, "opened"), (12, False, "opened"), (18.5, False, "forced"), (18.5, True, "opened"), (-1, False, "forced")],
+)
+def test_an_opening_near_an_exit(played: Played, opens_s: float, raw: bool, kind: str) -> None:
+    """From the button's press to eight seconds after it was let go; a bar that is pushed just now counts before it is debounced."""
+    base_ns = time.monotonic_ns()
+    played.door.exit(is_active=True, at_ns=base_ns)
+    played.door.exit(is_active=False, at_ns=base_ns + 10 * SECOND)
+    played.door.contact(is_open=True, at_ns=base_ns + round(opens_s * SECOND), is_exit_active=raw)
+    assert played.kinds() == ["rex", kind]
+
+
+def test_ok__an_opening_belongs_to_the_latest_admission(played: Played) -> None:
+    """Two admissions one after the other: the first one's door stayed shut, which is told when the second comes."""
+    played.release("a")
+    played.lock()
+    released_ns = played.release("b")
+    played.door.contact(is_open=True, at_ns=released_ns + SECOND)
+    told = [(happening.kind, happening.code_id, happening.appointment_id) for happening in played.told]
+    assert told == [("not_opened", "a", "appointment of a"), ("opened", "b", "appointment of b")]
+
+
+def test_ok__a_release_that_was_cut_short_is_judged_by_its_end(played: Played) -> None:
+    """Staff lock at once: whoever had not opened by then and a little more did not."""
+    played.release("a")
+    locked_ns = played.lock()
+    due_ns = played.door.due_ns()
+    assert due_ns is not None
+    assert due_ns <= locked_ns + LATE_NS + JUDGE_NS
+    played.door.tick(due_ns - 1)
+    assert played.kinds() == []
+    played.door.tick(due_ns)
+    assert played.kinds() == ["not_opened"]
+    assert played.door.due_ns() is None
+
+
+def test_ok__an_opening_that_is_told_late_is_still_the_admissions(played: Played) -> None:
+    """The edge counts, not when it had been debounced."""
+    played.release("a")
+    locked_ns = played.lock()
+    played.door.contact(is_open=True, at_ns=locked_ns + LATE_NS // 2)
+    played.door.tick(locked_ns + 5 * SECOND)
+    assert [(happening.kind, happening.code_id) for happening in played.told] == [("opened", "a")]
+
+
+def test_ok__held_open_by_its_ticks(played: Played) -> None:
+    """Thirty seconds after the opening's edge it warns, sixty after it alarms, and neither a nanosecond sooner, and each once."""
+    opened_ns = played.release()
+    played.door.contact(is_open=True, at_ns=opened_ns)
+    for at_ns, kinds in [
+        (opened_ns + 30 * SECOND - 1, ["opened"]),
+        (opened_ns + 30 * SECOND, ["opened", "held"]),
+        (opened_ns + 60 * SECOND - 1, ["opened", "held"]),
+        (opened_ns + 60 * SECOND, ["opened", "held", "held_alarm"]),
+        (opened_ns + 600 * SECOND, ["opened", "held", "held_alarm"]),
+    ]:
+        played.door.tick(at_ns)
+        assert played.kinds() == kinds
+
+
+def test_ok__the_same_level_again_is_nothing(played: Played) -> None:
+    """An edge that leads nowhere tells nothing, and begins no time anew."""
+    opened_ns = played.release()
+    played.door.contact(is_open=True, at_ns=opened_ns)
+    played.door.contact(is_open=True, at_ns=opened_ns + 29 * SECOND)
+    played.door.tick(opened_ns + 30 * SECOND)
+    assert played.kinds() == ["opened", "held"]
+    for _ in range(2):
+        played.door.contact(is_open=False, at_ns=opened_ns + 40 * SECOND)
+    assert played.kinds() == ["opened", "held", "shut"]
+
+
+def test_ok__waiting_for_the_opening_begins_the_pulse_once() -> None:
+    """With a relock on time the pulse begins with the first opening; opening and shutting again prolongs nothing."""
+    played = Played(is_hold=True, relock="time", pulse_s=0.3)
+    renewed: list[float] = []
+    extend = played.door._relay.extend
+    played.door._relay.extend = lambda pulse_s: (renewed.append(pulse_s), extend(pulse_s))[1]  # type: ignore[method-assign, func-returns-value]
+    released_ns = played.release()
+    for at in range(3):
+        played.door.contact(is_open=True, at_ns=released_ns + at * MS)
+        played.door.contact(is_open=False, at_ns=released_ns + at * MS)
+    until(lambda: played.door.state == "locked")
+    assert renewed == [0.3]
+    played.door.stop()
+
+
+def test_ok__shut_before_it_was_opened_is_no_reason_to_lock() -> None:
+    """A door that stood open when it was released, and is then shut, waits for its opening."""
+    played = Played(is_hold=True, relock="closed")
+    opened_ns = played.release()
+    played.door.contact(is_open=True, at_ns=opened_ns)
+    played.lock()
+    released_ns = played.release()
+    played.door.contact(is_open=False, at_ns=released_ns + SECOND)
+    assert played.door.state == "released"
+    played.door.contact(is_open=True, at_ns=released_ns + 2 * SECOND)
+    played.door.contact(is_open=False, at_ns=released_ns + 3 * SECOND)
+    until(lambda: played.door.state == "locked")
+    assert played.line.events == ["locked", "released", "locked", "released", "locked"]
+    played.door.stop()
+
+
+def test_denied__an_exit_whose_relay_does_not_move_is_told() -> None:
+    """The button's own contact frees the way; ours says that it could not."""
+    played = Played(exit_unlocks=True)
+
+    def refuse(*_args: object) -> int:
+        raise DriverError("played relay: the board does not answer")
+
+    played.door._relay.release = refuse  # type: ignore[method-assign, assignment]
+    played.door.exit(is_active=True, at_ns=time.monotonic_ns())
+    assert played.kinds() == ["rex", "relay_failed"]
+    assert played.door.state == "locked"
+    played.door.stop()
+
+
+def test_ok__a_pulse_that_is_over_says_nothing_of_the_next(played: Played) -> None:
+    """The end of an earlier pulse that is told late does not lock the state of a later one."""
+    played.release()
+    number = played.door._pulse_number
+    played.lock()
+    released_ns = played.release()
+    played.door._pulse_ended(number, Pulse(0, released_ns, LockedBy.ORDER))
+    assert played.door.state == "released"
