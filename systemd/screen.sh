@@ -105,7 +105,7 @@ turn() {
 run_cog() {
   # A page that crashed ends cog, and so all of this: systemd starts it anew, and not in a tight loop.
   exec cog --platform=wl --webprocess-failure=exit --bg-color=black --scale="$SCREEN_SCALE" --set-permissions=none \
-    --doc-viewer --cookie-store=nothirdparty --enable-page-cache=false --enable-developer-extras=false --enable-webgl=false \
+    --doc-viewer --cookie-store=no-third-party --enable-page-cache=false --enable-developer-extras=false --enable-webgl=false \
     --enable-webrtc=false --enable-dns-prefetching=false --enable-plugins=false --allow-modal-dialogs=false \
     --javascript-can-open-windows-automatically=false --media-playback-requires-user-gesture=false "$SCREEN_URL"
 }
@@ -125,7 +125,7 @@ run_chromium() {
 
 if [ "${1:-}" = inside ]; then
   turn
-  "run_${2:?which browser}"
+  if [ "${2:-}" = chromium ]; then run_chromium; else run_cog; fi
 fi
 
 check_settings

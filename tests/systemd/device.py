@@ -30,7 +30,7 @@ END
 esac
 echo "python $*" >>"$RECORD"
 """
-RESTART = "systemctl try-restart tourlatch.service tourlatch-desk*.service tourlatch-camera*.service"
+RESTART = "systemctl try-restart tourlatch.service tourlatch-desk*.service tourlatch-camera*.service tourlatch-kiosk*.service tourlatch-screen*.service"
 
 
 class Device:
