@@ -147,7 +147,7 @@ class Book:
         headers["Accept"] = "text/html,image/*,*/*;q=0.8"
         content = None
         if call.method == "POST":
-            if not from_our_page(call):
+            if not from_our_page(call, has_form_token=True):
                 raise RefusedError(FORBIDDEN, "This form was not sent from here.")
             # as from the desk's own page, for it comes from one
             headers["Sec-Fetch-Site"] = "same-origin"
@@ -164,7 +164,8 @@ class Book:
 
     def _given(self, call: Call, found: Fetched) -> Answer:
         headers = {name: value for name in _GIVEN if (value := found.headers.get(name)) is not None}
-        headers["Content-Security-Policy"] = FRAME_SECURITY
+        # without a referrer a form would not even say that it comes from here
+        headers |= {"Content-Security-Policy": FRAME_SECURITY, "Referrer-Policy": "same-origin"}
         if found.status in _SEE_OTHERS:
             place = self._place(found.headers.get("location", ""))
             if place is None:

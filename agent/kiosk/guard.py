@@ -69,16 +69,18 @@ def with_head(routes: Mapping[str, Mapping[str, Handler]]) -> dict[str, dict[str
     return {path: {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})} for path, handlers in routes.items()}
 
 
-def from_our_page(call: Call) -> bool:
-    """Whether a request came from a page of this very origin, as the browser says."""
+def from_our_page(call: Call, *, has_form_token: bool = False) -> bool:
+    """Whether a request came from a page of this very origin, as the browser says.
+
+    A browser that does not say is believed where a token in the form decides anyway (`has_form_token`).
+    """
     site = call.headers.get("sec-fetch-site")
     if site is not None and site != "same-origin":
         return False
-    origin = call.headers.get("origin")
-    # a form of a sandboxed page, or of one without referrer, has none: then the other header must say it
-    if origin in (None, "null"):
-        return site == "same-origin"
-    return urlsplit(origin or "").netloc.lower() == call.headers.get("host", "").lower()
+    origin = call.headers.get("origin", "null")
+    if origin == "null":
+        return site == "same-origin" or has_form_token
+    return urlsplit(origin).netloc.lower() == call.headers.get("host", "").lower()
 
 
 async def asked(call: Call, is_token: Callable[[str], bool]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ CHECKING_TICKS = 4_000
 """A scan that gets no answer for so long was none: a repeat, or one that the agent passed over."""
 FAULT_TICKS = 60_000
 """For so long after a fault the door counts as out of order, as it does for the agent's own lamps."""
+MAX_LOCK_S = 86_400
 MAX_TEXT = 400
 """No text of an event is kept longer than this..."""
 MAX_ITEMS = 64
@@ -185,7 +186,7 @@ def _refused(facts: Facts, event: Event, tick: int) -> Facts:
 
 def _locked_out(facts: Facts, event: Event, tick: int) -> Facts:
     lock_s, reader = event.get("lock_s"), str(event.get("reader"))[:MAX_TEXT]
-    if not isinstance(lock_s, int | float) or isinstance(lock_s, bool) or lock_s <= 0:
+    if not isinstance(lock_s, int | float) or isinstance(lock_s, bool) or not 0 < lock_s <= MAX_LOCK_S:
         return facts
     others = {name: until for name, until in facts.locked_out.items() if until > tick and name != reader}
     if len(others) >= MAX_ITEMS:

@@ -1,0 +1,160 @@
+"""What a page is told, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from typing import Any
+
+import pytest
+
+from agent.kiosk.run import Kiosk
+from tests.kiosk.browser import Browser
+from tests.kiosk.played_agent import PlayedAgent
+
+Play = Callable[..., Any]
+KEYS = {
+    *("number", "version", "token", "is_remote", "language", "kind", "reason", "title", "text", "picture", "countdown_to_ms"),
+    *("shown_until_ms", "now_ms", "units", "way", "phone", "is_offline", "is_dark", "is_dim", "sound", "pin", "can_book", "book"),
+    *("has_help", "has_staff", "staff_idle_s"),
+}
+
+
+def test_ok__a_page_that_waits_hears_of_an_event_without_asking_again(browser: Browser, agent: PlayedAgent, play: Play) -> None:
+    """One request is held, and answered by the event: the next number, what it is, and every key that a page may rely on."""
+    before = browser.state()
+    with ThreadPoolExecutor(1) as others:
+        held = others.submit(browser.state, before["number"])
+        play(agent.tell("scan", door="front", reader="front-scanner"))
+        found = held.result()
+    assert set(found) == KEYS
+    assert (found["kind"], found["number"] != before["number"]) == ("checking", True)
+
+
+def test_ok__a_welcome_names_units_and_the_way_in_the_pages_language(browser: Browser, agent: PlayedAgent, play: Play) -> None:
+    """The same state in two languages: words differ, facts do not."""
+    play(agent.tell("admitted", door="front", units=["204 B", "305"], doors=["front"], at_ms=time.time_ns() // 1_000_000))
+    english = browser.until("welcome")
+    spanish = browser.state(lang="es")
+    assert english["units"] == spanish["units"] == ["204 B", "305"]
+    assert english["way"] == [{"unit": "204 B", "words": "Floor 2, left"}]
+    assert spanish["way"] == [{"unit": "204 B", "words": "Piso 2, a la izquierda"}]
+    assert (english["language"], spanish["language"]) == ("en", "es")
+    assert (english["sound"], english["phone"]) == ("granted", "+1 555 0100")
+    assert english["shown_until_ms"] - english["now_ms"] <= 10_000
+
+
+def test_ok__a_refusal_counts_down_to_the_time_that_helps(browser: Browser, agent: PlayedAgent, play: Play) -> None:
+    """Too early: the instant is that of the event, by the agent's clock, even when this board's own is an hour off."""
+    at_ms = time.time_ns() // 1_000_000 + 3_600_000
+    play(agent.tell("refused", door="front", reason="too_early", time_ms=at_ms + 90_000, doors=["front"], at_ms=at_ms))
+    found = browser.until("refused")
+    assert (found["reason"], found["countdown_to_ms"], found["sound"]) == ("too_early", at_ms + 90_000, "denied")
+    assert 0 <= found["now_ms"] - at_ms < 30_000
+    assert found["title"]
+
+
+def test_ok__a_time_that_is_over_is_counted_down_to_by_nobody(browser: Browser, agent: PlayedAgent, play: Play) -> None:
+    """Too late: there is nothing to wait for."""
+    at_ms = time.time_ns() // 1_000_000
+    play(agent.tell("refused", door="front", reason="too_late", time_ms=at_ms - 90_000, doors=["front"], at_ms=at_ms))
+    assert browser.until("refused")["countdown_to_ms"] is None
+
+
+def test_ok__what_is_over_by_itself_reaches_a_waiting_page(agent: PlayedAgent, start: Callable[..., Kiosk], play: Play) -> None:
+    """A welcome ends, and the page hears of it without an event."""
+    browser = Browser(start(look={"welcome_s": 3}).address)
+    browser.until("ready")
+    play(agent.tell("admitted", door="front", units=[], doors=[]))
+    welcome = browser.until("welcome")
+    after = browser.state(welcome["number"])
+    for _ in range(5):
+        if after["kind"] == "ready":
+            break
+        after = browser.state(after["number"])
+    assert after["kind"] == "ready"
+
+
+def test_ok__a_page_without_a_number_or_with_an_old_one_is_answered_at_once(browser: Browser) -> None:
+    """A page that comes from before a restart never waits."""
+    number = browser.state()["number"]
+    for after in ("", "?after=", "?after=x", "?after=-1", f"?after={number + 1}", f"?after={number - 1}", "?after=" + "9" * 400):
+        assert browser.get(f"/screen/state{after}").json["number"] == number
+
+
+def test_ok__no_more_than_so_many_pages_wait(browser: Browser, agent: PlayedAgent, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is told so; those who wait are answered all the same."""
+    monkeypatch.setattr("agent.kiosk.server.MAX_WAITING", 2)
+    number = browser.state()["number"]
+    with ThreadPoolExecutor(3) as others:
+        asked = [others.submit(browser.get, f"/screen/state?after={number}") for _ in range(3)]
+        refused, _ = wait(asked, return_when=FIRST_COMPLETED)
+        play(agent.tell("scan", door="front"))
+        statuses = sorted(one.result().status for one in asked)
+    assert [one.result().status for one in refused] == [503]
+    assert statuses == [200, 200, 503]
+
+
+def test_ok__pages_that_leave_make_room(browser: Browser, start: Callable[..., Kiosk], play: Play) -> None:
+    """A browser that hangs up while it waits is forgotten."""
+    kiosk = start()
+    Browser(kiosk.address).until("ready")
+    number = kiosk.hub.shown.number
+    lines = [socket.create_connection(kiosk.address) for _ in range(5)]
+    for line in lines:
+        line.sendall(f"GET /screen/state?after={number} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+
+    async def waiting(count: int) -> None:
+        while kiosk.hub.waiting != count:  # noqa: ASYNC110 - bounded by whoever waits for this
+            await asyncio.sleep(0.005)
+
+    play(waiting(5))
+    for line in lines:
+        line.close()
+    play(waiting(0))
+    assert browser.state()["kind"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, {"pin": {"is_shuffled": True, "clear_s": 15, "locked_to_ms": None}, "has_help": True, "has_staff": True, "book": None}),
+        ({"pin_pad": None, "help": None, "staff": None}, {"pin": None, "has_help": False, "has_staff": False, "book": None}),
+    ],
+)
+def test_ok__what_is_left_out_of_the_settings_is_not_offered(
+    agent: PlayedAgent, start: Callable[..., Kiosk], changed: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """Each table switches on what it is for."""
+    del agent
+    state = Browser(start(**changed).address).until("ready")
+    assert {name: state[name] for name in expected} == expected
+
+
+def test_ok__what_the_agent_cannot_do_is_not_offered(agent: PlayedAgent, start: Callable[..., Kiosk]) -> None:
+    """A door without PINs has no pad, and without staff's PIN nothing for staff."""
+    agent.door["screen"] = {"takes_pins": False, "serves_staff": False}
+    state = Browser(start().address).until("ready")
+    assert (state["pin"], state["has_staff"]) == (None, False)
+
+
+def test_ok__the_pad_says_until_when_it_is_locked(browser: Browser, agent: PlayedAgent, play: Play) -> None:
+    """Wrong PINs lock the pad; a lockout of the scanner is none of it."""
+    play(agent.tell("locked_out", door="front", reader="front-scanner", lock_s=30))
+    found = browser.until("locked_out")
+    assert found["pin"]["locked_to_ms"] is None
+    assert 0 < found["countdown_to_ms"] - found["now_ms"] <= 30_000
+    play(agent.tell("locked_out", door="front", reader="front-screen", lock_s=60))
+    found = browser.state(found["number"])
+    assert 30_000 < found["pin"]["locked_to_ms"] - found["now_ms"] <= 60_000
+
+
+def test_ok__sounds_are_a_setting(agent: PlayedAgent, start: Callable[..., Kiosk], play: Play) -> None:
+    """A quiet screen is told of no sound."""
+    browser = Browser(start(look={"sounds": False}).address)
+    browser.until("ready")
+    play(agent.tell("admitted", door="front", units=[], doors=[]))
+    assert browser.until("welcome")["sound"] is None
