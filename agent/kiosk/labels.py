@@ -60,7 +60,6 @@ _BOOK = {
     "book_idle": N_("Are you still there?"),
     "book_idle_text": N_("This page closes in {n} s, and nothing of it stays here."),
     "book_stay": N_("I am still here"),
-    "book_gone": N_("The booking pages do not answer just now."),
     "keyboard": N_("Keyboard"),
     "shift": N_("Capital letters"),
     "backspace": N_("Erase a character"),

@@ -102,8 +102,14 @@ def _refusal(reason: Reason, screen: Screen, language: Language, dates: Dates, n
     opening = say(_NO_OPENING) if time_ms is None else say(_OPENING).format(time=time)
     doors = _any_of(screen.doors, language) or say(_NO_DOORS)
     sentence = say(EXPLANATIONS[reason].prospect).replace("{call}", "").strip()
-    title, *rest = (part.format(time=time, again=again, opening=opening, doors=doors) for part in _SENTENCE_END.split(sentence))
-    return Said(title.rstrip("."), " ".join(rest), _PICTURES[reason])
+    title, *rest = _SENTENCE_END.split(sentence)
+    values = {"time": time, "again": again, "opening": opening, "doors": doors}
+    return Said(title.rstrip(".").format(**values), _ended(" ".join(rest).format(**values)), _PICTURES[reason])
+
+
+def _ended(text: str) -> str:
+    """With one full stop where a sentence ends in an abbreviation: `3:30 p.m.`."""
+    return text.replace("..", ".")
 
 
 def _when(instant_ms: int, language: Language, dates: Dates, now_ms: int) -> str:

@@ -10,6 +10,7 @@ const Kiosk = (() => {
     welcome: "good", door_open: "good", held_unlocked: "good", refused: "bad", fire: "fire",
     please_close: "warn", locked_out: "warn", out_of_order: "warn",
   };
+  const NOT_YET = new Set(["too_early", "out_of_hours", "closed_day", "reentry_pause", "busy"]);
   const WITH_PHONE = new Set(["starting", "refused", "locked_out", "out_of_order"]);
   const HELD_MS = 40_000; // the server holds an answer back for 25 s
   const AWAKE_MS = 30_000;
@@ -103,7 +104,7 @@ const Kiosk = (() => {
   function show(told) {
     const isNew = root.dataset.kind !== told.kind || byId("title").textContent !== told.title;
     root.dataset.kind = told.kind;
-    mark("tone", TONES[told.kind]);
+    mark("tone", told.kind === "refused" && NOT_YET.has(told.reason) ? "wait" : TONES[told.kind]);
     mark("dark", told.is_dark ? "" : undefined);
     mark("dim", told.is_dim && Date.now() - touched > AWAKE_MS ? "" : undefined);
     const length = told.title.length;
@@ -112,13 +113,14 @@ const Kiosk = (() => {
     byId("title").textContent = told.title;
     byId("text").textContent = told.text;
     byId("text").hidden = !told.text;
-    byId("offline").hidden = !told.is_offline;
+    byId("offline").hidden = !(told.is_offline && told.kind === "ready");
     byId("phone").hidden = !(facts.phone && WITH_PHONE.has(told.kind));
     showUnits(told);
     showTimes(told);
     showCountdown();
+    showClock();
     if (!facts.is_remote) {
-      byId("pin-open").hidden = !told.pin;
+      byId("pin-open").hidden = !told.pin || (told.pin.locked_to_ms ?? 0) > now();
       byId("book-open").hidden = !told.can_book;
       byId("help-open").hidden = !(told.has_help || facts.phone);
       const staff = byId("staff-open");
@@ -270,6 +272,7 @@ const Kiosk = (() => {
     guard(document);
     for (const one of document.querySelectorAll("[data-language]")) {
       one.addEventListener("click", () => {
+        awake();
         speak(one.dataset.language);
         document.querySelector("[data-language]:not([hidden])")?.focus();
       });
