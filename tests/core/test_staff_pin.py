@@ -32,7 +32,8 @@ def test_fail__nothing_shows_the_hash() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "73051", "7305184609271", "73051a", " 730518", "730518\n", "730518#", "٧٣٠٥١٨", "７３０５１８", "-73051"]
+    "text",
+    ["", "73051", "7305184609271", "73051a", " 730518", "730518\n", "730518#", "٧٣٠٥١٨", "\uff17\uff13\uff10\uff15\uff11\uff18", "-73051"],
 )
 def test_fail__what_is_no_pin(text: str) -> None:
     """6 to 12 ASCII digits: anything else opens nothing and cannot be made one; the sentence does not hold it."""
