@@ -127,7 +127,7 @@ class HttpClient:
                 return await self._send(request)
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
             raise BadRequestError(type(error).__name__) from None
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:  # the address is one that the answer sends us to
             kind = AnswerLostError if progress.is_sent else NoConnectionError
             raise kind(type(error).__name__) from None
 

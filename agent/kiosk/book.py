@@ -178,12 +178,14 @@ class Book:
 
     def _place(self, location: str) -> str | None:
         """Where the desk sends the browser, as a path of ours; None for any other site."""
-        parts = urlsplit(location)
+        try:
+            parts = urlsplit(location)
+        except ValueError:
+            return None
         if parts.netloc and (parts.scheme, parts.netloc) != (self._public.scheme, self._public.netloc):
             return None
-        if not parts.path.startswith("/") or parts.path.startswith("//"):
-            return None
-        return parts.path + (f"?{parts.query}" if parts.query else "")
+        place = parts.path + (f"?{parts.query}" if parts.query else "")
+        return place if _PASSED.fullmatch(place) else None
 
 
 class _Starts(HTMLParser):
@@ -198,7 +200,10 @@ class _Starts(HTMLParser):
         """One tag."""
         if tag != "a":
             return
-        parts = urlsplit(dict(attrs).get("href") or "")
+        try:
+            parts = urlsplit(dict(attrs).get("href") or "")
+        except ValueError:  # no address at all
+            return
         if parts.path == self._form:
             self.found += parse_qs(parts.query).get("start", [])
 
