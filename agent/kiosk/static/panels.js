@@ -382,7 +382,7 @@
       const state = came ? say("staff_came", { time: timeOf(tour.admitted_ms) }) : say(isOver ? "staff_over" : "staff_expected");
       const when = typeof tour.start_ms === "number" ? `${timeOf(tour.start_ms)} – ${timeOf(tour.end_ms)}` : "";
       return element("li", {},
-        element("span", { class: "when" }, when), element("strong", {}, (tour.units ?? []).join(", ")),
+        ...(when ? [element("span", { class: "when" }, when)] : []), element("strong", {}, (tour.units ?? []).join(", ").replaceAll("-", "\u2011")),
         element("span", { class: came ? "state is-good" : "state" }, state));
     });
     const events = (told.entries ?? []).map((entry) => {
