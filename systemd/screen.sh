@@ -34,7 +34,8 @@ check_settings() {
   case $SCREEN_BROWSER in auto | cog | chromium) ;; *) no_use "SCREEN_BROWSER must be auto, cog or chromium, not $SCREEN_BROWSER" ;; esac
 }
 
-chromium() { command -v chromium || command -v chromium-browser; }
+# its_path: where Chromium is; Debian and Raspberry Pi OS name it apart.
+its_path() { command -v chromium || command -v chromium-browser; }
 
 # choose: sets `browser` to cog or chromium, by what is installed and by the board's memory.
 choose() {
@@ -46,12 +47,12 @@ choose() {
   browser=$SCREEN_BROWSER
   if [ "$browser" = auto ]; then
     browser=cog
-    if [ "$memory" -ge $CHROMIUM_KB ] && chromium >/dev/null; then browser=chromium; fi
+    if [ "$memory" -ge $CHROMIUM_KB ] && its_path >/dev/null; then browser=chromium; fi
   fi
   if [ "$browser" = chromium ]; then
     [ "$memory" -ge $CHROMIUM_KB ] ||
       no_use "this board has $megabytes MB and Chromium needs a board of 2 GB: SCREEN_BROWSER=cog, and apt install --no-install-recommends cog"
-    chromium >/dev/null || die "Chromium is not installed: apt install --no-install-recommends chromium"
+    its_path >/dev/null || die "Chromium is not installed: apt install --no-install-recommends chromium"
   else
     command -v cog >/dev/null || die "there is no browser for a board of $megabytes MB: apt install --no-install-recommends cog"
   fi
@@ -114,7 +115,7 @@ run_chromium() {
   # The profile is new each time and in memory: nothing of the last visitor, no first run, nothing to restore after a crash.
   rm -rf "$HERE/profile"
   # What pages may do is in the rules that the unit shows to Chromium (tourlatch-chromium.json).
-  exec "$(chromium)" --ozone-platform=wayland --kiosk --user-data-dir="$HERE/profile" --disk-cache-dir="$HERE/cache" --disk-cache-size=8388608 \
+  exec "$(its_path)" --ozone-platform=wayland --kiosk --user-data-dir="$HERE/profile" --disk-cache-dir="$HERE/cache" --disk-cache-size=8388608 \
     --no-first-run --no-default-browser-check --noerrdialogs --hide-crash-restore-bubble --disable-pinch --overscroll-history-navigation=0 \
     --block-new-web-contents --deny-permission-prompts --disable-extensions --disable-sync --disable-breakpad --disable-component-update \
     --disable-background-networking --disable-domain-reliability --no-pings --password-store=basic \
