@@ -12,7 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import make_msgid
 from urllib.parse import urlsplit
@@ -130,6 +130,7 @@ class Calls:
         message["From"] = mail.sender
         message["To"] = ", ".join(settings.help.mail_to)
         message["Subject"] = f"Help wanted at the door {settings.door}"
+        message["Date"] = datetime.fromtimestamp(at_ms // 1000, UTC)
         message["Message-ID"] = call_id
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(self._sentence(at_ms) + "\n")
