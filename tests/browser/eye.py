@@ -1,6 +1,6 @@
 """Looks at a door's screen as a person before it would, as axe would, and as whoever watches the network would; remembers what is wrong.
 
-Rule 1: every look is taken at each size, in each language, by pages that stay open all the while: what is shown changes under them.
+Rule 1: every look is taken at each size and in each language, by pages that stay open all the while: what is shown changes under them.
 Rule 2: with an album a screenshot of each look is kept there.
 """
 
@@ -45,6 +45,15 @@ FAULTS = """
     }
     return null;
   };
+  const within = (one, box) => {
+    let [left, top, right, bottom] = [box.left, box.top, box.right, box.bottom];
+    for (let at = one.parentElement; at && at !== root && at !== document.body; at = at.parentElement) {
+      if (!["hidden", "clip"].includes(getComputedStyle(at).overflowY)) continue;
+      const edge = at.getBoundingClientRect();
+      [left, top, right, bottom] = [Math.max(left, edge.left), Math.max(top, edge.top), Math.min(right, edge.right), Math.min(bottom, edge.bottom)];
+    }
+    return Math.max(0, right - left) * Math.max(0, bottom - top) / (box.width * box.height);
+  };
   const texts = [];
   for (const one of root.querySelectorAll("*")) {
     if (!isSeen(one) || one.closest("svg") || one.closest("iframe")) continue;
@@ -53,6 +62,9 @@ FAULTS = """
     if (!own && !isTouched && !one.matches(".picture, img")) continue;
     const box = one.getBoundingClientRect();
     if (!box.width || !box.height) continue;
+    const left = within(one, box);
+    if (left === 0) continue;
+    if (left < 0.97) faults.push(`${nameOf(one)} is cut off: ${Math.round(left * 100)} % of it are seen`);
     const inner = scrolls(one);
     if (!inner && (box.left < -1 || box.top < -1 || box.right > wide + 1 || box.bottom > high + 1)) {
       faults.push(`${nameOf(one)} is outside: ${[box.left, box.top, box.right, box.bottom].map(Math.round)} of ${wide}x${high}`);
@@ -81,12 +93,13 @@ FAULTS = """
 }
 """
 SETTLED = """
-() => Promise.all(document.getAnimations({subtree: true}).filter((one) => {
-  const end = one.effect && one.effect.getComputedTiming().endTime;
-  return Number.isFinite(end);
-}).map((one) => one.finished.catch(() => null)))
+async () => {
+  for (let frames = 0; frames < 2; frames += 1) await new Promise(requestAnimationFrame);
+  const ends = (one) => Number.isFinite(one.effect?.getComputedTiming().endTime);
+  await Promise.all(document.getAnimations().filter(ends).map((one) => one.finished.catch(() => null)));
+}
 """
-"""Transitions are over: axe would measure the contrast of what is half faded."""
+"""The size is taken in and transitions are over: axe would measure the contrast of what is half faded."""
 
 
 class Watch:
@@ -122,17 +135,17 @@ class Eye:
         self.faults: list[str] = []
 
     def take(self, name: str, sizes: Collection[str] = tuple(SIZES)) -> None:
-        """What is shown now, at these sizes; axe looks at one size for each language, at every one if all is wanted (`is_whole`)."""
+        """What is shown now, at these sizes: half of them in each language, and axe once in each; if all is wanted, all in all."""
         self.names.append(name)
+        turn = len(self.names)
         for number, (language, page) in enumerate(self._pages.items()):
-            searched = (len(self.names) + number) % len(SIZES)
-            for index, (size, (width, height)) in enumerate(SIZES.items()):
-                if size not in sizes:
-                    continue
+            looked = [size for index, size in enumerate(sizes) if self._is_whole or len(sizes) == 1 or (index + number + turn) % 2 == 0]
+            for index, size in enumerate(looked):
+                width, height = SIZES[size]
                 page.set_viewport_size({"width": width, "height": height})
                 page.evaluate(SETTLED)
                 found = page.evaluate(FAULTS, [TOUCH_PX, TITLE_VMIN])
-                if self._is_whole or index == searched:
+                if self._is_whole or index == turn % len(looked):
                     found += axe(page)
                 self.faults += [f"{name} {language} {size}: {fault}" for fault in found]
                 if self._album is not None:
