@@ -114,9 +114,9 @@ run_cog() {
 run_chromium() {
   # The profile is new each time and in memory: nothing of the last visitor, no first run, nothing to restore after a crash.
   rm -rf "$HERE/profile"
-  # What pages may do is in the rules that the unit shows to Chromium (tourlatch-chromium.json).
+  # Whole frames: parts alone left black places in cage 0.1.4. What pages may do is in the rules that the unit shows to Chromium (tourlatch-chromium.json).
   exec "$(its_path)" --ozone-platform=wayland --kiosk --user-data-dir="$HERE/profile" --disk-cache-dir="$HERE/cache" --disk-cache-size=8388608 \
-    --no-first-run --no-default-browser-check --noerrdialogs --hide-crash-restore-bubble --disable-pinch --overscroll-history-navigation=0 \
+    --ui-disable-partial-swap --no-first-run --no-default-browser-check --noerrdialogs --hide-crash-restore-bubble --disable-pinch --overscroll-history-navigation=0 \
     --block-new-web-contents --deny-permission-prompts --disable-extensions --disable-sync --disable-breakpad --disable-component-update \
     --disable-background-networking --disable-domain-reliability --no-pings --password-store=basic \
     --disable-features=Translate,MediaRouter,OptimizationHints,GlobalMediaControls --autoplay-policy=no-user-gesture-required \

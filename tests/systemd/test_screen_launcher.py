@@ -204,6 +204,7 @@ def test_fail__a_screen_that_cannot_be_turned_is_still_a_screen(board_of: Boards
                 "--overscroll-history-navigation=0",
                 "--hide-crash-restore-bubble",
                 "--block-new-web-contents",
+                "--ui-disable-partial-swap",
                 "--force-device-scale-factor=1.5",
             },
         ),
