@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from agent.core.tour import check_door
-from agent.settings.desk import MailSettings
+from agent.settings.desk import RESERVED_SLUGS, MailSettings
 from agent.settings.parts import (
     AbsolutePath,
     Field,
@@ -149,6 +150,20 @@ class BookSettings(Part):
     """Certificates to trust instead of the system's."""
     idle_s: Annotated[int, Field(strict=True, ge=20, le=600)] = 90
     """After so long without a touch the screen goes back to the start, and the next visitor sees nothing of the last."""
+
+    @field_validator("url", "reached_at")
+    @classmethod
+    def _no_path(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).path:
+            raise ValueError("must have no path: the desk is at the top of its address")
+        return url
+
+    @field_validator("community")
+    @classmethod
+    def _a_property(cls, slug: str) -> str:
+        if slug in RESERVED_SLUGS | {"screen"}:
+            raise ValueError(f"{slug!r} is a part of the address that no property has")
+        return slug
 
 
 class HelpSettings(Part):

@@ -10,6 +10,7 @@ import dataclasses
 import http.client
 import json
 import os
+import queue
 import secrets
 import socket
 import subprocess
@@ -156,8 +157,19 @@ class Wall:
         ids = (secrets.token_hex(CODE_ID_BYTES), str(appointment), str(70_000 + appointment))
         return codes.issue(TourCode(*ids, COMMUNITY.id, ("front",), ("101",), window, key_id), seed)
 
+    def scan(self, text: str) -> None:
+        """Write what the scanner would send; events from before are forgotten."""
+        self._forget()
+        self.stage.scan(text)
+
+    def _forget(self) -> None:
+        with suppress(queue.Empty):
+            while True:
+                self.stage._events.get_nowait()
+
     def scan_at_gym(self, text: str) -> None:
         """Write what the other door's scanner would send."""
+        self._forget()
         os.write(self._gym, text.encode("ascii") + b"\r\n")
 
     def unplug(self) -> None:
