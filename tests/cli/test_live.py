@@ -94,6 +94,7 @@ def test_status__is_one_json_value_with_every_part(stage: Stage, call: Call) -> 
                 "second_relay": None,
                 "inputs": {},
                 "readers": {"front-scanner": "ready"},
+                "screen": None,
                 "feed": None,
                 "report": None,
             }
@@ -235,5 +236,5 @@ def test_scan__is_told_to_who_follows_without_its_code(stage: Stage, follower: s
     event = next_event(follower, "admitted")
     told = {name: value for name, value in event.items() if name not in ("at_ms", "relay_ms")}
     where = {"door": "front", "reader": "front-scanner", "appointment_id": "31"}
-    assert told == {"event": "admitted", **where, "first": True}
+    assert told == {"event": "admitted", **where, "units": ["101", "204 B"], "doors": ["front"], "first": True}
     assert code not in json.dumps(event)
