@@ -43,6 +43,7 @@ class Link:
         self._status_every_s = status_every_s
         self._has_news = asyncio.Event()
         self._last_words = ""
+        self._has_fault = False
 
     async def run(self) -> None:
         """Follow, and follow again, until cancelled."""
@@ -82,7 +83,7 @@ class Link:
             async with asyncio.timeout(ANSWER_S):
                 await _answer(reader, writer, {"do": "events"})
             # only now: whatever happens from here on is heard, and how things were so far is asked for
-            self._tell({**await self.ask({"do": "status"}), "event": "status"})
+            await self._ask_status()
             _log.info("agent_there", extra={"facts": {"socket": str(self._path)}})
             self._last_words = ""
             return await self._until_either(reader)
@@ -124,7 +125,20 @@ class Link:
             except TimeoutError:
                 pass
             self._has_news.clear()
-            self._tell({**await self.ask({"do": "status"}), "event": "status"})
+            await self._ask_status()
+
+    async def _ask_status(self) -> None:
+        """Ask how things are and tell it; an agent that cannot say so is there, but has a fault, such as a disk that is gone."""
+        try:
+            status = await self.ask({"do": "status"})
+        except RequestRefusedError as error:
+            if not self._has_fault:
+                _log.warning("agent_has_fault", extra={"facts": {"because": str(error)}})
+            self._has_fault = True
+            self._tell({"event": "status_refused"})
+            return
+        self._has_fault = False
+        self._tell({**status, "event": "status"})
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: dict[str, Any]) -> dict[str, Any]:

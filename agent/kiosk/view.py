@@ -84,6 +84,8 @@ class Facts:
     serves_staff: bool = False
     """Whether the agent has a PIN of staff's."""
     has_failed_until: int = 0
+    is_faulty: bool = False
+    """The agent does not know how it is itself."""
     answer: Screen | None = None
     checking_until: int = 0
     locked_out: Mapping[str, int] = field(default_factory=dict)
@@ -148,6 +150,7 @@ def _status(facts: Facts, event: Event, _tick: int) -> Facts:
     return replace(
         facts,
         has_agent=True,
+        is_faulty=False,
         lock="fire" if found.get("fire") is True else str(found.get("lock"))[:MAX_TEXT],
         leaf=None if leaf is None else str(leaf)[:MAX_TEXT],
         readers={str(name): str(state) for name, state in list(readers.items())[:MAX_ITEMS]} if isinstance(readers, dict) else {},
@@ -155,6 +158,11 @@ def _status(facts: Facts, event: Event, _tick: int) -> Facts:
         takes_pins=isinstance(can, dict) and can.get("takes_pins") is True,
         serves_staff=isinstance(can, dict) and can.get("serves_staff") is True,
     )
+
+
+def _status_refused(facts: Facts, _event: Event, _tick: int) -> Facts:
+    """The agent is there, but cannot say how it is, until it can."""
+    return replace(facts, has_agent=True, is_faulty=True)
 
 
 def _scan(facts: Facts, _event: Event, tick: int) -> Facts:
@@ -226,6 +234,7 @@ _STEPS: dict[str, Callable[[Facts, Event, int], Facts]] = {
     "agent_there": _there,
     "agent_away": _away,
     "status": _status,
+    "status_refused": _status_refused,
     "scan": _scan,
     "admitted": _admitted,
     "exit": _left,
@@ -281,7 +290,7 @@ def _open(facts: Facts, _tick: int) -> Screen | None:
 def _out_of_order(facts: Facts, tick: int) -> Screen | None:
     readers = {state for name, state in facts.readers.items() if name != pin_reader(facts.door)}
     has_no_reader = bool(readers) and readers <= {"lost", "tampered"}
-    return Screen(Kind.OUT_OF_ORDER) if has_no_reader or facts.has_failed_until > tick else None
+    return Screen(Kind.OUT_OF_ORDER) if has_no_reader or facts.is_faulty or facts.has_failed_until > tick else None
 
 
 def _lockout(facts: Facts, tick: int) -> Screen | None:

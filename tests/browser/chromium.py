@@ -18,8 +18,9 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
 ]
-"""No sandbox, since tests may run as root; the rest keeps Chromium from calling home."""
+"""No sandbox, since tests may run as root; the rest keeps Chromium from calling home, and lets a screen sound as its unit does."""
 
 
 @contextmanager

@@ -50,7 +50,8 @@ FAULTS = """
     for (let at = one.parentElement; at && at !== root && at !== document.body; at = at.parentElement) {
       if (!["hidden", "clip"].includes(getComputedStyle(at).overflowY)) continue;
       const edge = at.getBoundingClientRect();
-      [left, top, right, bottom] = [Math.max(left, edge.left), Math.max(top, edge.top), Math.min(right, edge.right), Math.min(bottom, edge.bottom)];
+      [left, top] = [Math.max(left, edge.left), Math.max(top, edge.top)];
+      [right, bottom] = [Math.min(right, edge.right), Math.min(bottom, edge.bottom)];
     }
     return Math.max(0, right - left) * Math.max(0, bottom - top) / (box.width * box.height);
   };
@@ -140,6 +141,7 @@ class Eye:
         turn = len(self.names)
         for number, (language, page) in enumerate(self._pages.items()):
             looked = [size for index, size in enumerate(sizes) if self._is_whole or len(sizes) == 1 or (index + number + turn) % 2 == 0]
+            page.bring_to_front()  # a page behind another one is drawn once a second
             for index, size in enumerate(looked):
                 width, height = SIZES[size]
                 page.set_viewport_size({"width": width, "height": height})

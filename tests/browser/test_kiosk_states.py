@@ -62,7 +62,7 @@ class Show:
 
     def scans(self, text: str) -> None:
         """Write what the scanner sends."""
-        self.wall.stage.scan(text)
+        self.wall.scan(text)
 
     def unblemished(self) -> None:
         """Nothing was wrong with what was seen, said and asked."""
@@ -223,15 +223,20 @@ def test_refused__for_each_reason_there_is(wall: Wall, play: Play, context: Brow
     play(wall.stage.event("admitted"))
     refused(Reason.PASSBACK, wall.code(211, doors=("front", "gym")))
     with aside(wall.folder / "journal.db"):
-        show.scans(wall.code(212))
-        play(wall.stage.event("refused"))
-    seen.append(Reason.STORE_FAILED)
-    show.sees("refused-store_failed", because(Reason.STORE_FAILED))
+        refused(Reason.STORE_FAILED, wall.code(212))
     for number in range(7):
         show.scans(f"JUNK {number}")
         play(wall.stage.event("refused"))
     refused(Reason.LOCKED_OUT, "JUNK AGAIN")
 
+    _by_other_rules(show, refused)
+    assert sorted(seen) == sorted(set(Reason) - {Reason.RELAY_FAILED})
+    show.unblemished()
+
+
+def _by_other_rules(show: Show, refused: Callable[[Reason, str], dict[str, Any]]) -> None:
+    """What other settings of the agent refuse."""
+    wall, play = show.wall, show.play
     play(wall.start(pulse_s=10, admissions=1))
     show.kiosk.until(kind("ready"))
     refused(Reason.USED_UP, wall.code(210))
@@ -248,8 +253,6 @@ def test_refused__for_each_reason_there_is(wall: Wall, play: Play, context: Brow
     show.kiosk.until(kind("ready"))
     refused(Reason.CLOCK_UNCERTAIN, wall.code(216))
     refused(Reason.OUT_OF_HOURS, wall.code(217, from_ms=-18_000_000, to_ms=18_000_000))
-    assert sorted(seen) == sorted(set(Reason) - {Reason.RELAY_FAILED})
-    show.unblemished()
 
 
 def test_ok__by_night(wall: Wall, play: Play, context: BrowserContext, album: Path | None) -> None:

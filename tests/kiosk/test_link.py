@@ -142,6 +142,22 @@ def test_fail__an_agent_that_turns_away_or_hangs_counts_as_away(socket_path: Pat
     play(socket_path, story, status_every_s=0.05)
 
 
+def test_fail__an_agent_that_cannot_say_how_it_is_is_there_all_the_same(socket_path: Path) -> None:
+    """Its disk may be gone: its events are followed on, and nothing of it counts as away."""
+
+    async def story(agent: PlayedAgent, _link: Link, ear: Ear) -> None:
+        agent.answers["status"] = {"ok": False, "error": "the store cannot be read"}
+        await ear.until("agent_away")
+        await agent.start()
+        await ear.until("agent_away", "status_refused")
+        await agent.tell("refused", door="front", reason="store_failed")
+        await ear.until("agent_away", "status_refused", "refused", "status_refused")
+        agent.answers.clear()
+        await ear.until("agent_away", "status_refused", "refused", "status_refused", "status")
+
+    play(socket_path, story, status_every_s=0.05)
+
+
 def test_ok__a_request_is_asked_once_and_answered(socket_path: Path) -> None:
     """The answer is the agent's own; a refusal has its words and its reason."""
 

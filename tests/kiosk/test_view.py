@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from agent.core.door import Leaf, Lock
@@ -85,6 +85,9 @@ LASTING = [
     ([ADMITTED, {"event": "agent_away"}], Kind.STARTING),
     ([at_front("fire"), {"event": "agent_away"}], Kind.STARTING),
     ([{"event": "agent_away"}, WELL], Kind.READY),
+    ([{"event": "status_refused"}], Kind.OUT_OF_ORDER),
+    ([REFUSED, {"event": "status_refused"}], Kind.REFUSED),
+    ([{"event": "status_refused"}, WELL], Kind.READY),
 ]
 
 
@@ -242,6 +245,7 @@ EVENTS = some.tuples(some.sampled_from([*view._STEPS, "nonsense"]), some.diction
 )
 
 
+@settings(max_examples=60)
 @given(some.lists(EVENTS, max_size=12), some.integers(0, 100_000))
 def test_fail__no_event_breaks_the_screen_or_makes_it_grow(events: list[dict[str, Any]], tick: int) -> None:
     """Whatever comes over the socket there is a picture, it is over when it says so, and what is kept is bounded."""
