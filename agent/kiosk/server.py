@@ -32,7 +32,7 @@ from agent.web import Answer, Call, Handler, build, json_answer
 
 HOLD_S = 25.0
 MAX_WAITING = 32
-"""So many pages may wait for a change at once."""
+"""So many pages of this board may wait for a change at once; of other devices, `max_screens`."""
 MAX_LOGO_BYTES = 512 * 1024
 MAX_PIN, MAX_REASON = 64, 200
 COOKIE = "screen"
@@ -84,6 +84,9 @@ class Server:
         drawn = self._page_of(first, is_remote=False, is_entered=True).content
         self._version = hashlib.sha256(version.encode() + drawn).hexdigest()[:12]
         self._asking = asyncio.Semaphore(2)
+        self._held = {False: 0, True: 0}
+        """So many pages wait for a change, here and on other devices."""
+        self._most = {False: MAX_WAITING, True: settings.remote.max_screens if settings.remote else 0}
 
     def gone(self, call: Call, status: int) -> Answer:
         """The page in the frame for what cannot be shown: the desk is away, or nothing of that path is for this screen."""
@@ -151,25 +154,27 @@ class Server:
     # --- the state ---
 
     async def _state(self, call: Call) -> Answer:
-        answer = await self._held(call, is_remote=False)
+        answer = await self._when_changed(call, is_remote=False)
         self._polled()
         return answer
 
     async def _remote_state(self, call: Call) -> Answer:
         if not self._has_entered(call):
             raise RefusedError(_UNAUTHORIZED, "This device has not shown its token.")
-        return await self._held(call, is_remote=True)
+        return await self._when_changed(call, is_remote=True)
 
-    async def _held(self, call: Call, *, is_remote: bool) -> Answer:
+    async def _when_changed(self, call: Call, *, is_remote: bool) -> Answer:
         """The state: at once when it is another one than the page has, else when it changes, or as it is after a while."""
         after = call.query.get("after", "")
         if after.isascii() and after.isdigit() and int(after[:20]) == self._hub.shown.number:
-            if self._hub.waiting >= MAX_WAITING:
+            if self._held[is_remote] >= self._most[is_remote]:
                 raise RefusedError(UNAVAILABLE, "Too many pages follow this screen.")
+            self._held[is_remote] += 1
             waits = [asyncio.ensure_future(self._hub.changed(self._hub.shown.number)), asyncio.ensure_future(call.gone())]
             try:
                 await asyncio.wait(waits, timeout=HOLD_S, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                self._held[is_remote] -= 1
                 for one in waits:
                     one.cancel()
                 await asyncio.gather(*waits, return_exceptions=True)

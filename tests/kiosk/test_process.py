@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import signal
 import socket
@@ -23,19 +24,21 @@ from tests.kiosk.browser import Browser
 
 Play = Callable[..., Any]
 PATIENCE_S = 20.0
-KIOSK_USER = "nobody"
+KIOSK_USER = next(user for user in ("nobody", "daemon") if pwd.getpwnam(user).pw_uid != os.getuid())
 """Whoever runs the tests runs the kiosk, too, and may ask the agent anything; but there is a screen only where a user of it is named."""
 
 
 class Program:
-    """One kiosk process, started as from a shell."""
+    """One kiosk process; by its command, or as that starts it."""
 
-    def __init__(self, folder: Path, text: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, text: str, env: dict[str, str] | None = None, *, is_by_command: bool = False) -> None:
         self.config_path = folder / "kiosk.toml"
         self.config_path.write_text(text, "utf-8")
         self.log_path = folder / "kiosk.log"
         with self.log_path.open("wb") as log:
-            command = [sys.executable, "-m", "agent.cli", "kiosk", "-c", str(self.config_path)]
+            command = [sys.executable, "-I", "-X", "utf8", "-m", "agent.kiosk", str(self.config_path)]
+            if is_by_command:
+                command = [sys.executable, "-m", "agent.cli", "kiosk", "-c", str(self.config_path)]
             self.process = subprocess.Popen(command, stderr=log, env=env)
 
     def log(self) -> str:
@@ -187,7 +190,7 @@ def test_ok__an_agent_that_dies_is_shown_as_starting_and_back_as_ready(play: Pla
 
 def test_ok__a_stop_lets_waiting_pages_go_and_ends_well(tmp_path: Path) -> None:
     """SIGTERM with pages that wait, and without an agent: exit status 0, and every page was answered."""
-    program = Program(tmp_path, text(tmp_path))
+    program = Program(tmp_path, text(tmp_path), is_by_command=True)
     try:
         browser = Browser(program.address())
         number = browser.state()["number"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,25 @@ def test_ok__a_device_hears_what_happens_and_comes_back_after_a_restart(
     other = Browser(start(remote={"port": 0, "token_file": token_file(tmp_path)}).remote_address)
     other.cookie = device.cookie
     assert other.until("ready")["is_remote"] is True
+
+
+def test_fail__other_devices_never_take_the_places_of_this_boards_screen(
+    tmp_path: Path, agent: PlayedAgent, play: Play, start: Callable[..., Kiosk]
+) -> None:
+    """One device more than there may be is told so, and the screen at the door waits and hears as ever."""
+    kiosk = start(remote={"port": 0, "token_file": token_file(tmp_path), "max_screens": 1})
+    local, device = Browser(kiosk.address), Browser(kiosk.remote_address)
+    number = local.until("ready")["number"]
+    enter(device)
+    with ThreadPoolExecutor(3) as others:
+        remote = [others.submit(device.get, f"/screen/state?after={number}") for _ in range(2)]
+        wait(remote, return_when=FIRST_COMPLETED)
+        here = others.submit(local.state, number)
+        while kiosk.hub.waiting < 2:
+            time.sleep(0.005)
+        play(agent.tell("scan", door="front"))
+        assert here.result()["kind"] == "checking"
+        assert sorted(one.result().status for one in remote) == [200, 503]
 
 
 @pytest.mark.parametrize("token", ["", "0" * 32, TOKEN[:-1], TOKEN + "0", TOKEN.upper(), None, 5, [TOKEN], "\u00e9" * 32, "x" * 600])

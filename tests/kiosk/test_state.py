@@ -85,9 +85,13 @@ def test_ok__a_page_without_a_number_or_with_an_old_one_is_answered_at_once(brow
         assert browser.get(f"/screen/state{after}").json["number"] == number
 
 
-def test_ok__no_more_than_so_many_pages_wait(browser: Browser, agent: PlayedAgent, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ok__no_more_than_so_many_pages_wait(
+    agent: PlayedAgent, start: Callable[..., Kiosk], play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One more is told so; those who wait are answered all the same."""
     monkeypatch.setattr("agent.kiosk.server.MAX_WAITING", 2)
+    browser = Browser(start().address)
+    browser.until("ready")
     number = browser.state()["number"]
     with ThreadPoolExecutor(3) as others:
         asked = [others.submit(browser.get, f"/screen/state?after={number}") for _ in range(3)]
