@@ -7,7 +7,6 @@ Rule 2: one thing that is wrong hides no other.
 from __future__ import annotations
 
 import enum
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from agent.doctor.walk import Devices, verdict
 from agent.doctor.wires import driven, readers, watched
 from agent.errors import AgentAbsentError, AgentError
 from agent.settings.agent import AgentSettings
+from agent.settings.readers import OsdpReader
 from agent.timekeeping import DoorClock, kernel_reading
 from drivers.base import DriverError
 
@@ -148,13 +148,9 @@ def _keys(settings: AgentSettings) -> Iterator[Finding]:
 def _secrets(settings: AgentSettings) -> Iterator[Finding]:
     names = [settings.knock.appointment_key_file, settings.knock.prospect_key_file]
     names += [name for door in settings.door for name in (door.desk_token_file, door.pin_key_file)]
+    names += [reader.key_file for door in settings.door for reader in door.reader if isinstance(reader, OsdpReader)]
     for name in dict.fromkeys(name for name in names if name is not None):
-        # the doors' are handed over from a folder of their own, under another name: only systemd joins the two
-        if name.startswith("door_") and "/" not in name and "CREDENTIALS_DIRECTORY" not in os.environ:
-            path = Path("/etc/tourlatch/doors") / name.removeprefix("door_")
-            yield _attempt("secrets", f"{path} can be read", lambda path=path: read_secret(str(path)))  # type: ignore[misc]  # a bound default
-        else:
-            yield _attempt("secrets", f"{name} can be read", lambda name=name: read_secret(name))  # type: ignore[misc]  # a bound default
+        yield _attempt("secrets", f"{name} can be read", lambda name=name: read_secret(name))  # type: ignore[misc]  # a bound default
 
 
 def _disk(settings: AgentSettings) -> Finding:

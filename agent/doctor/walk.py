@@ -18,6 +18,7 @@ from typing import Protocol
 from agent.core.codes import PREFIX
 from agent.doctor.record import Record
 from agent.doctor.wires import Wire, driven, every, how_to_feed, readers, watched
+from agent.errors import AgentError
 from agent.settings.door import DoorSettings
 from drivers.base import DriverError, Frame, Input, Line, Reader, ReaderState
 from drivers.relay import PulsedRelay
@@ -124,7 +125,7 @@ class Walk:
         while is_wanted and not is_seen:
             try:
                 is_seen = look(wire)
-            except DriverError as error:
+            except (AgentError, DriverError) as error:
                 self._talk.say(f"    {error}")
             self._talk.say(f"  {wire.place} ({wire.words}): {'seen to move' if is_seen else 'NOT seen to move'}")
             is_wanted = not is_seen and self._talk.ask(f"  Try {wire.place} again?")

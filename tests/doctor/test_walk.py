@@ -13,7 +13,7 @@ from agent.core.codes import PREFIX
 from agent.doctor.record import NAME, Record
 from agent.doctor.walk import Verdict, Walk, verdict
 from agent.doctor.wires import Wire, every, how_to_feed
-from agent.errors import AgentError
+from agent.errors import AgentError, ConfigError
 from agent.settings.door import DoorSettings, LockSettings
 from drivers.base import DeviceMissingError, Input, Line, Reader
 from drivers.fake import PlayedLine, PlayedReader
@@ -87,6 +87,8 @@ class Site:
 
     def reader(self, wire: Wire) -> Reader:
         """A reader that reads one thing, or nothing."""
+        if wire.place == self.missing:
+            raise ConfigError("the secret file front-osdp.key cannot be read: No such file or directory")
         return PlayedReader([self.frame] if self.frame is not None else [], name=wire.place)
 
     def say(self, sentence: str) -> None:
@@ -171,6 +173,15 @@ def test_fail__a_device_that_is_missing(tmp_path: Path) -> None:
     site.missing = "second_relay"
     assert _walk(site, tmp_path, _door()).unseen == ("second_relay",)
     assert "    GPIO27: no such pin." in site.said
+
+
+def test_fail__a_reader_whose_key_is_missing(tmp_path: Path) -> None:
+    """It is told with its file, and what comes after it is walked all the same."""
+    site = Site()
+    site.missing = "reader scanner"
+    scanners = [{"driver": "serial", "name": name, "port": f"/dev/{name}"} for name in ("scanner", "other")]
+    assert _walk(site, tmp_path, _door(reader=scanners)).unseen == ("reader scanner",)
+    assert "    the secret file front-osdp.key cannot be read: No such file or directory" in site.said
 
 
 def test_fail__what_a_reader_reads_is_never_shown(tmp_path: Path) -> None:
