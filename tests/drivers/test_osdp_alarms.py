@@ -284,7 +284,7 @@ def test_ok__a_bus_that_stands_still_is_left_behind(tmp_path: Path, monkeypatch:
 
 
 def test_ok__seven_dead_readers_keep_nobody_from_the_bus(tmp_path: Path) -> None:
-    """The eighth is read although none of the others ever answers: a silent reader is asked twice, and then not before its pause is over."""
+    """The eighth is read although none of the others ever answers: a silent reader is asked twice, then not for a while."""
     live = Reader(0, KEY)
     dead = [Reader(address, KEY) for address in range(1, 8)]
     for there in dead:
