@@ -108,6 +108,13 @@ class Relay(Protocol):
         """
         ...
 
+    def shorten(self, pulse_s: float) -> None:
+        """Have the pulse under way end `pulse_s` seconds from now if that is sooner than it would have; nothing without one.
+
+        Raises `ValueError` for what is not a positive number, or above the maximum.
+        """
+        ...
+
     def lock(self, by: LockedBy = LockedBy.ORDER) -> None:
         """End the pulse under way and lock now; any thread, any number of times. During fire the line stays released."""
         ...
