@@ -29,6 +29,7 @@ IN_THE_CLEAR = "answers without a secure channel, and is not listened to: set it
 NO_READER = "answers, but not as an OSDP v2 reader does: check `address` and `baud`"
 FORGED = "somebody else answers in its place, without its key: look at its wires"
 SHAKEN = "is thrown out of its secure channel time and again by replies without its key: look at its wires, then at its power"
+ONLY_BUSY = "says nothing but that it is busy, and that without its key: look at its wires, then at the reader"
 UNDRAINED = "answers, but never says that it has nothing more to tell, so nothing that it reads counts: switch its power off and on"
 TAMPERED = "says that it was opened or moved"
 NO_POWER = "says that its power fails"
@@ -195,8 +196,10 @@ class Station:
         # a moment after it came back it is still what it was told to be
         if now_ns - (max(self._good_ns, self._again_ns) if is_heard else self._good_ns) <= self._silent_ns:
             return None
-        if self._refusal and not is_heard:
-            return Link(ReaderState.TAMPERED, self._refusal)
+        is_busy = self.is_secure and self._clear_ns is not None and now_ns - self._clear_ns <= self._silent_ns
+        refusal = ONLY_BUSY if is_busy else self._refusal
+        if refusal and not is_heard:
+            return Link(ReaderState.TAMPERED, refusal)
         return Link(ReaderState.LOST, UNDRAINED if is_heard else self._silent_words)
 
     def _stranger(self, now_ns: int) -> str | None:

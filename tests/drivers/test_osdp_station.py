@@ -14,6 +14,7 @@ from drivers.osdp_station import (
     LONGEST_SECURED,
     NO_POWER,
     NO_READER,
+    ONLY_BUSY,
     OTHER_KEY,
     S_NS,
     SHAKEN,
@@ -142,6 +143,16 @@ def test_fail__a_channel_that_falls_time_and_again_by_clear_replies_is_told(code
     assert found == [None, None, Link(TAMPERED, SHAKEN)]
     station.admit(reply(ACK, is_secured=True), POLL, 70 * S_NS + 1)
     assert station.news(70 * S_NS + 1) == READING
+
+
+def test_fail__nothing_but_busy_is_told() -> None:
+    """Whoever says so for a reader, and whether it is itself: it is not silent, and not read."""
+    station = connected()
+    told = []
+    for second in range(1, 13):
+        station.admit(reply(BUSY), POLL, second * S_NS)
+        told.append(station.news(second * S_NS))
+    assert told == [None] * 8 + [Link(TAMPERED, ONLY_BUSY)] + [None] * 3
 
 
 def test_ok__a_channel_that_falls_without_clear_replies_is_no_tampering() -> None:
