@@ -185,7 +185,7 @@ class Station:
     def _link(self, now_ns: int) -> Link | None:
         is_heard = self.is_secure and now_ns - self._heard_ns <= self._silent_ns
         if is_heard and self._is_drained:
-            self._good_ns = now_ns
+            self._good_ns = max(self._good_ns, self._heard_ns)
         stranger = self._stranger(now_ns)
         if stranger is not None:
             return Link(ReaderState.TAMPERED, stranger)

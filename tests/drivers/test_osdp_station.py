@@ -55,7 +55,7 @@ def test_ok__each_state_is_told_once() -> None:
     assert (station.counts, station.news(10 * S_NS)) == (False, None)
     station.admit(reply(ACK, is_secured=True), POLL, 11 * S_NS)
     assert (station.counts, station.news(11 * S_NS), station.news(11 * S_NS)) == (True, READING, None)
-    assert [station.news(19 * S_NS), station.news(19 * S_NS + 1), station.news(30 * S_NS)] == [None, None, SILENT]
+    assert [station.news(19 * S_NS), station.news(19 * S_NS + 1), station.news(30 * S_NS)] == [None, SILENT, None]
     assert not station.counts
 
 
