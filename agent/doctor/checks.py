@@ -22,11 +22,14 @@ from agent.doctor.walk import Devices, verdict
 from agent.doctor.wires import Wire, driven, readers, watched
 from agent.errors import AgentAbsentError, AgentError
 from agent.settings.agent import AgentSettings
+from agent.settings.lines import GpioRelay
 from agent.settings.readers import OsdpReader
 from agent.timekeeping import DoorClock, kernel_reading
 from drivers.base import DriverError
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
+LAST_PULLED_UP = 8
+"""After a reset GPIO 0 to 8 are pulled up and the others of the header down (BCM2835 data sheet)."""
 _BOOT_CONFIGS = ("/boot/firmware/config.txt", "/boot/config.txt")
 _STRICT = re.compile(r"^\s*dtparam\s*=\s*(?:[^#\n]*,)?strict_gpiod\b(?!=off)", re.MULTILINE)
 
@@ -69,6 +72,7 @@ def examine(settings: AgentSettings, devices: Devices) -> Iterator[Finding]:
     yield from _secrets(settings)
     yield _disk(settings)
     yield from _board(settings)
+    yield from _pulls(settings)
     yield from _wiring(settings)
 
 
@@ -195,6 +199,16 @@ def _board(settings: AgentSettings, candidates: tuple[str, ...] = _BOOT_CONFIGS)
         yield Finding(Grade.OK, "board", f"strict_gpiod is set in {found}")
     else:
         yield Finding(Grade.WARN, "board", f"add dtparam=strict_gpiod to {found}: without it a line stays driven after the agent died")
+
+
+def _pulls(settings: AgentSettings) -> Iterator[Finding]:
+    """A relay's pin that the chip pulls to the level that releases, until the agent runs: its resistor alone holds it then."""
+    for door in settings.door:
+        relay = door.relay
+        if isinstance(relay, GpioRelay) and relay.chip in (None, 0) and (relay.pin <= LAST_PULLED_UP) == (relay.active == "high"):
+            side = "up" if relay.active == "high" else "down"
+            words = f"GPIO{relay.pin} is pulled {side} at boot, the level that releases: only its resistor holds it then; better another pin"
+            yield Finding(Grade.WARN, f"{door.name} relay", words)
 
 
 def _wiring(settings: AgentSettings) -> Iterator[Finding]:

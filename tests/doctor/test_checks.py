@@ -247,3 +247,13 @@ def test_fail__no_walk_beside_a_running_agent(
     assert "stop it first" in str(CliRunner().invoke(tourlatch, ["doctor", "--wiring"]).exception)
     assert "there is no door 'side'" in str(CliRunner().invoke(tourlatch, ["doctor", "--wiring", "--door", "side"]).exception)
     assert CliRunner().invoke(tourlatch, ["doctor", "--again"]).exit_code == 2
+
+
+@pytest.mark.parametrize(("pin", "active", "is_told"), [(4, "high", True), (4, "low", False), (17, "low", True), (17, "high", False)])
+def test_fail__a_relay_that_the_chip_pulls_to_released(settings: AgentSettings, pin: int, active: str, is_told: bool) -> None:
+    """Until the agent runs only the resistor would hold the lock: it is a warning with the pin."""
+    written = settings.model_dump(mode="json")
+    written["door"][0]["relay"] = {"driver": "gpio", "pin": pin, "active": active}
+    found = list(checks._pulls(AgentSettings.model_validate(written)))
+    assert [finding.subject for finding in found] == (["front relay"] if is_told else [])
+    assert all(f"GPIO{pin} is pulled" in finding.words for finding in found)

@@ -130,4 +130,4 @@ def test_fail__a_walk_that_is_ended_leaves_nothing_released(tmp_path: Path, scan
         assert locked > released
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
