@@ -207,7 +207,7 @@ def _pulls(settings: AgentSettings) -> Iterator[Finding]:
         relay = door.relay
         if isinstance(relay, GpioRelay) and relay.chip in (None, 0) and (relay.pin <= LAST_PULLED_UP) == (relay.active == "high"):
             side = "up" if relay.active == "high" else "down"
-            words = f"GPIO{relay.pin} is pulled {side} at boot, the level that releases: only its resistor holds it then; better another pin"
+            words = f"GPIO{relay.pin} is pulled {side} at boot, the level that releases: only its resistor holds it; better another pin"
             yield Finding(Grade.WARN, f"{door.name} relay", words)
 
 
