@@ -23,6 +23,9 @@ MAX_SECRET_BYTES = 4096
 READER_KEY_BYTES = 16
 UNITS_FOLDER = Path("/etc/tourlatch/credentials")
 """Where the units take secrets from. Only root can look there, and so root's commands need no unit."""
+DOORS_FOLDER = Path("/etc/tourlatch/doors")
+"""Where the agent's unit takes the doors' secrets from; it hands over `front.token` there as `door_front.token`."""
+DOORS_PREFIX = "door_"
 PUBLIC_SUFFIX = ".pub.toml"
 SECRET_SUFFIX = ".key"  # noqa: S105 - the name's end, not a secret
 
@@ -33,17 +36,7 @@ def read_secret(name: str) -> str:
     A relative name is looked up in `$CREDENTIALS_DIRECTORY`; by root in a shell, which has none, where the units take it from.
     Raises `ConfigError` for a file that is missing, empty, too long, not text, or readable for others.
     """
-    path = Path(name)
-    if not path.is_absolute():
-        folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        if not folder and os.geteuid() == 0 and UNITS_FOLDER.is_dir():
-            folder = str(UNITS_FOLDER)
-        if not folder:
-            missing = (
-                "the secret {!r} is to come from systemd (LoadCredential=), but $CREDENTIALS_DIRECTORY is not set; in a shell, be root"
-            )
-            raise ConfigError(missing.format(name))
-        path = Path(folder) / name
+    path = Path(name) if Path(name).is_absolute() else _handed_over(name)
     try:
         data = _read_private(path)
         text = data.decode("ascii").rstrip("\r\n")
@@ -53,6 +46,19 @@ def read_secret(name: str) -> str:
     if not text or not text.isprintable() or text != text.strip():
         raise ConfigError(f"the secret in {path} must be one line of visible characters, without spaces around it")
     return text
+
+
+def _handed_over(name: str) -> Path:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder:
+        return Path(folder) / name
+    if os.geteuid() == 0 and name.startswith(DOORS_PREFIX) and DOORS_FOLDER.is_dir():
+        return DOORS_FOLDER / name.removeprefix(DOORS_PREFIX)
+    if os.geteuid() == 0 and UNITS_FOLDER.is_dir():
+        return UNITS_FOLDER / name
+    raise ConfigError(
+        f"the secret {name!r} is to come from systemd (LoadCredential=), but $CREDENTIALS_DIRECTORY is not set; in a shell, be root"
+    )
 
 
 def _read_private(path: Path) -> bytes:

@@ -8,9 +8,13 @@ Rule 3: a tick is `time.monotonic_ns()`; the wall clock is none of a driver's bu
 from __future__ import annotations
 
 import enum
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+ABSENT = frozenset({errno.ENOENT, errno.ENXIO, errno.ENODEV})
+"""What the system says when a device is not plugged in."""
 
 
 class DriverError(Exception):
@@ -19,6 +23,10 @@ class DriverError(Exception):
 
 class DeviceMissingError(DriverError):
     """A device named in the configuration is not there, or may not be opened."""
+
+
+class DeviceAbsentError(DeviceMissingError):
+    """A device is not plugged in: it may be there a moment later, with nobody's hand but that of who plugs it in."""
 
 
 class UnknownDriverError(DriverError):
@@ -97,6 +105,13 @@ class Relay(Protocol):
         """Have the pulse under way end `pulse_s` seconds from now, sooner or later than it would have; nothing without one.
 
         Raises `ValueError` above the maximum: however often it is extended, the guard locks within the maximum after the last time.
+        """
+        ...
+
+    def shorten(self, pulse_s: float) -> None:
+        """Have the pulse under way end `pulse_s` seconds from now if that is sooner than it would have; nothing without one.
+
+        Raises `ValueError` for what is not a positive number, or above the maximum.
         """
         ...
 

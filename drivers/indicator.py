@@ -2,7 +2,8 @@
 
 Rule 1: GRANTED and DENIED are played once; then the latest lasting signal is shown again. All others last until the next.
 Rule 2: each pattern is told apart from the others by eye, and by ear where there is a buzzer; nothing depends on a lamp's colour alone.
-Rule 3: a lamp that fails is logged, once until it works again, and keeps nobody from the door; DARK and `close` turn all off.
+Rule 3: a lamp that fails is logged and told, once until it works again, is tried again every second, and keeps nobody from the door;
+        DARK and `close` turn all off.
 Rule 4: fire is shown over everything.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ from drivers.base import DriverError, Line, Signal
 
 Lamp = Literal["green", "red", "buzzer"]
 JOIN_S = 2.0
+RETRY_NS = 1_000_000_000
 
 log = logging.getLogger(__name__)
 
@@ -130,18 +132,29 @@ class Player:
 
 
 class LampsAndBuzzer:
-    """An indicator over lines, of which any may be missing. A thread of its own plays; `close` turns all off and gives the lines back."""
+    """An indicator over lines, of which any may be missing. A thread of its own plays; `close` turns all off and gives the lines back.
 
-    def __init__(self, lines: Mapping[Lamp, Line]) -> None:
+    `on_news` hears which lamp does not take its level, with a sentence, and with None that it does again: from the thread that makes
+    this, and from its own.
+    """
+
+    def __init__(self, lines: Mapping[Lamp, Line], *, on_news: Callable[[Lamp, str | None], None] = lambda _lamp, _words: None) -> None:
         self._lines = dict(lines)
         self._is_on: dict[Lamp, bool | None] = dict.fromkeys(self._lines)
+        self._on_news = on_news
         self._failing: set[Lamp] = set()
+        self._tried_ns = 0
         self._changed = threading.Condition()
         self._player = Player()
         self._is_closed = False
         self._drive(frozenset())
         self._thread = threading.Thread(target=self._play, name="lamps and buzzer", daemon=True)
         self._thread.start()
+
+    @property
+    def states(self) -> dict[str, str]:
+        """Each lamp: `ready` or `failed`; any thread."""
+        return {lamp: "failed" if lamp in self._failing else "ready" for lamp in self._lines}
 
     def show(self, signal: Signal) -> None:
         """Show it from now on; GRANTED and DENIED are over by themselves. Returns at once, never raises; any thread."""
@@ -170,17 +183,21 @@ class LampsAndBuzzer:
                     log.exception("%s: a lamp or buzzer could not be given back", line.name)
 
     def _wait(self) -> frozenset[Lamp] | None:
-        """What is on next, once it is something else than now; None when the indicator is closed."""
+        """What is on next, once it is something else than now or a lamp is to be tried again; None when the indicator is closed."""
         with self._changed:
             while not self._is_closed:
-                self._player.advance(time.monotonic_ns())
-                if {lamp for lamp, is_on in self._is_on.items() if is_on} != self._player.on & self._lines.keys():
+                now_ns = time.monotonic_ns()
+                self._player.advance(now_ns)
+                retry_ns = self._tried_ns + RETRY_NS if self._failing else None
+                is_new = {lamp for lamp, is_on in self._is_on.items() if is_on} != self._player.on & self._lines.keys()
+                if is_new or (retry_ns is not None and now_ns >= retry_ns):
                     return self._player.on
-                due_ns = self._player.due_ns
+                due_ns = min((at_ns for at_ns in (self._player.due_ns, retry_ns) if at_ns is not None), default=None)
                 self._changed.wait(None if due_ns is None else max(0.0, (due_ns - time.monotonic_ns()) / 1e9))
         return None
 
     def _drive(self, on: frozenset[Lamp]) -> None:
+        self._tried_ns = time.monotonic_ns()
         for lamp, line in self._lines.items():
             is_on = lamp in on
             if self._is_on[lamp] is is_on and lamp not in self._failing:
@@ -188,9 +205,18 @@ class LampsAndBuzzer:
             self._is_on[lamp] = is_on
             try:
                 line.drive(released=is_on)
-            except Exception:
+            except Exception as error:
                 if lamp not in self._failing:
                     log.exception("%s: the %s does not take its level", line.name, lamp)
-                self._failing.add(lamp)
+                    self._failing.add(lamp)
+                    self._tell(lamp, str(error))
             else:
-                self._failing.discard(lamp)
+                if lamp in self._failing:
+                    self._failing.discard(lamp)
+                    self._tell(lamp, None)
+
+    def _tell(self, lamp: Lamp, words: str | None) -> None:
+        try:
+            self._on_news(lamp, words)
+        except Exception:
+            log.exception("the %s failed or works again, and the one who was to be told failed", lamp)

@@ -46,6 +46,8 @@ class Debouncer:
         self._level = is_active
         self._since_ns = at_ns
         self._first_ns: int | None = None
+        self.settled_ns = at_ns
+        """When the level that counts had stood for long enough."""
 
     @property
     def due_ns(self) -> int | None:
@@ -84,7 +86,7 @@ class Debouncer:
         first_ns, self._first_ns = self._first_ns, None
         if self._level == self.is_active:
             return []
-        self.is_active = self._level
+        self.is_active, self.settled_ns = self._level, due_ns
         return [Change(self.is_active, first_ns)]
 
 

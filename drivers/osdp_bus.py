@@ -2,7 +2,8 @@
 
 Rule 1: readers with the same `port` share a bus; their addresses differ, their speed does not.
 Rule 2: a lost port is tried again for ever, and each reader is told lost; one silent reader does not stop the others.
-Rule 3: only the bus's thread touches the port and libosdp. It turns `TURNS_S` apart, whatever noise is on the line.
+Rule 3: only the bus's thread touches the port and libosdp. It turns `TURN_S` apart, whatever noise is on the line; its readers watch it,
+        and one that stands still makes them lost.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from drivers.base import DeviceMissingError, DriverError, ReaderState
 from drivers.osdp_frames import Reply
-from drivers.osdp_panel import Event, Panel, Wire, library
+from drivers.osdp_panel import SECURE_TRIES, SILENT_TRIES, Event, Panel, Wire, library
 from drivers.osdp_station import Card, Heard, Keys, Link, Station, Unreadable
-from drivers.serial_port import SerialPort, open_port, words
+from drivers.serial_port import PORT_ERRORS, SerialPort, open_port, words
 
 TURN_S = 0.01
 FAREWELL_NS = 200_000_000
 """Whoever leaves stays so long for its last commands."""
-JOIN_S = 2.0
+JOIN_S = 0.5
+"""An event loop waits no longer for a bus to end. A thread that stands still gives its port back whenever it goes on."""
 
 Told = Heard | Exception
 
@@ -78,11 +81,12 @@ class Bus:
         self._gate = threading.Lock()
         self._members: list[Member] = []
         self._on_panel: list[Member] = []
-        self._wire = Wire(self._admit)
+        self._wire = Wire(self._admit, self._tries)
         self._panel: Panel | None = None
         self._asking: Member | None = None
         self._is_over = self._is_dead = False
         self._thread: threading.Thread | None = None
+        self._turned_ns = time.monotonic_ns()
 
     # --- any thread ---
 
@@ -93,6 +97,7 @@ class Bus:
                 raise DriverError(f"Reader {member.name}: the bus on {self.port} has ended. It is tried again.")
             self._members.append(member)
             if self._thread is None:
+                self._turned_ns = time.monotonic_ns()
                 self._thread = threading.Thread(target=self._run, name=f"osdp {self.port}", daemon=True)
                 self._thread.start()
 
@@ -102,14 +107,17 @@ class Bus:
             member.left_ns = time.monotonic_ns()
             member.tell = _ignore
 
+    def stands_still(self, since_s: float) -> bool:
+        """Whether the thread has not turned for so long."""
+        return time.monotonic_ns() - self._turned_ns > since_s * 1e9
+
     def close(self) -> None:
-        """End the thread and give the port back."""
+        """End the thread and give the port back; a thread that does not end within `JOIN_S` gives it back itself."""
         self._is_over = True
-        if self._thread is not None:
+        if self._thread is None:
+            self._give_back()
+        else:
             self._thread.join(JOIN_S)
-        if self._device is not None:
-            self._device.close()
-            self._device = None
 
     # --- the bus's thread ---
 
@@ -117,7 +125,11 @@ class Bus:
         try:
             self._wire.plug(self._device)
             while not self._is_over:
-                self._turn(time.monotonic_ns())
+                now_ns = time.monotonic_ns()
+                for member in self._on_panel:
+                    member.station.turned(now_ns - self._turned_ns)
+                self._turned_ns = now_ns
+                self._turn(now_ns)
                 time.sleep(TURN_S)
             end_ns = time.monotonic_ns() + FAREWELL_NS
             while self._wire.port is not None and self._wire.error is None and time.monotonic_ns() < end_ns:
@@ -131,6 +143,15 @@ class Bus:
             if self._panel is not None:
                 self._panel.close()
             self._panel = None
+            self._give_back()
+
+    def _give_back(self) -> None:
+        device, self._device = self._device, None
+        if device is None:
+            return
+        with suppress(*PORT_ERRORS):
+            device.reset_output_buffer()  # the system would wait for an adapter to take it
+        device.close()
 
     def _turn(self, now_ns: int) -> None:
         self._mind_the_members(now_ns)
@@ -192,8 +213,15 @@ class Bus:
         kind = command["command"]
         return kind not in member.station.refused and (kind not in needs or panel.can(place, needs[kind]))
 
+    def _at(self, address: int) -> Member | None:
+        return next((member for member in self._on_panel if member.station.slot.address == address), None)
+
+    def _tries(self, address: int) -> int:
+        member = self._at(address)
+        return SECURE_TRIES if member is not None and member.station.is_secure else SILENT_TRIES
+
     def _admit(self, reply: Reply, asked: int) -> bool:
-        member = next((member for member in self._on_panel if member.station.slot.address == reply.address), None)
+        member = self._at(reply.address)
         if member is None or not member.station.admit(reply, asked, time.monotonic_ns()):
             return False
         if member.station.is_unreadable(reply):
@@ -229,9 +257,7 @@ class Bus:
     # --- the port ---
 
     def _unplug(self, error: Exception, now_ns: int) -> None:
-        if self._device is not None:
-            self._device.close()
-        self._device = None
+        self._give_back()
         self._wire.plug(None)
         # A port that opens and fails at once again does not start over with short pauses.
         if now_ns / 1e9 - self._plugged_s > self._max_retry_s:

@@ -9,6 +9,7 @@ Rule 3: its secure channel is only as good as its random numbers, and it takes t
 from __future__ import annotations
 
 import ctypes
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from drivers.serial_port import PORT_ERRORS, SerialPort
 
 CHUNK_BYTES = 4096
 KEY_BYTES = 16
+SILENT_TRIES, SECURE_TRIES = 2, 4
+"""So often a command is sent that is not answered, to a reader without a secure channel and to one with it. libosdp itself would send it
+nine times, 200 ms each: of eight readers, seven without power would keep the eighth from the line."""
 STEPS = 2
 """A command is prepared in one step and sent in the next."""
 
@@ -37,15 +41,19 @@ class Slot:
 class Wire:
     """What libosdp reads and writes by: a port behind a sieve. `error` is why the port failed.
 
-    `admit` judges each reply to the command asked last (its address and code) and says whether libosdp may see it.
+    `admit` judges each reply to the command asked last (its address and code) and says whether libosdp may see it. `tries` says how
+    often the reader at an address is asked without an answer; then nothing is sent, and libosdp gives that conversation up.
     """
 
     id = 1
 
-    def __init__(self, admit: Callable[[Reply, int], bool]) -> None:
+    def __init__(self, admit: Callable[[Reply, int], bool], tries: Callable[[int], int] | None = None) -> None:
         self.port: SerialPort | None = None
         self.error: Exception | None = None
         self._admit = admit
+        self._tries = tries
+        self._unanswered: dict[int, int] = {}
+        self._unsent = b""
         self._sieve = Sieve()
         self._ready = bytearray()
         self._asked = (-1, -1)
@@ -53,6 +61,7 @@ class Wire:
     def plug(self, port: SerialPort | None) -> None:
         """Another port, or none for now."""
         self.port, self.error = port, None
+        self._unanswered.clear()
         self._forget()
 
     def read(self, max_bytes: int) -> bytes:
@@ -63,15 +72,27 @@ class Wire:
             if reply.address == address and self._admit(reply, code):
                 # Whoever answers first has answered: a second answer to one question is not looked at.
                 self._asked = (-1, -1)
+                self._unanswered.pop(address, None)
                 self._ready += reply.data
         chunk = bytes(self._ready[:max_bytes])
         del self._ready[:max_bytes]
         return chunk
 
     def write(self, data: bytes) -> int:
-        """Called by libosdp; says how much was sent."""
-        self._asked = command_of(data)
-        return int(self._guarded(lambda port: port.write(data) or 0, 0))
+        """Called by libosdp; says how much was sent: with less than all it comes again with the rest, with nothing it gives up.
+
+        Never waits, as pyserial's own `write` would for an adapter that takes no more.
+        """
+        if data != self._unsent:
+            address, code = command_of(data)
+            self._asked = (address, code)
+            sent_before = self._unanswered.pop(address, 0)
+            if self._tries is not None and sent_before >= self._tries(address):
+                return 0
+            self._unanswered[address] = sent_before + 1
+        sent = int(self._guarded(lambda port: _write_now(port, data), 0))
+        self._unsent = bytes(data[sent:]) if sent else b""
+        return sent
 
     def flush(self) -> None:
         """Called by libosdp before it sends: what came until now is nobody's answer."""
@@ -82,6 +103,7 @@ class Wire:
         self._sieve.clear()
         self._ready.clear()
         self._asked = (-1, -1)
+        self._unsent = b""
 
     def _guarded(self, call: Callable[[SerialPort], Any], otherwise: Any) -> Any:  # noqa: ANN401  whatever the call gives
         if self.port is None or self.error is not None:
@@ -166,6 +188,13 @@ def library() -> Any:  # noqa: ANN401  it ships no types
             "There is none for 32-bit systems."
         ) from error
     return osdp_sys
+
+
+def _write_now(port: SerialPort, data: bytes) -> int:
+    try:
+        return os.write(port.fileno(), data)  # pyserial opens it so that this does not wait
+    except BlockingIOError:
+        return 0
 
 
 def _ignore(_place: int, event: Event) -> int:

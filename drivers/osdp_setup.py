@@ -9,6 +9,7 @@ Rule 2: it has the key only when a secure channel by that key has come up.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from drivers.base import DriverError
 from drivers.osdp_panel import Event, Panel, Slot, Wire, library
@@ -41,11 +42,14 @@ class _Talk:
             self.is_online = bool(event["arg0"])
 
 
-def set_key(port: str, *, baud: int, address: int, key: bytes, timeout_s: float = 20.0) -> bool:
-    """Set the secure channel base key of the reader at `address`.
+def set_key(
+    port: str, *, baud: int, address: int, key: bytes, timeout_s: float = 20.0, is_broken_off: Callable[[], bool] = lambda: False
+) -> bool:
+    """Set the secure channel base key of the reader at `address`; `is_broken_off` says that somebody does not want to wait any more.
 
     True: the reader has answered by that key. False: the key was sent, and whether the reader has taken it is not known.
-    Raises `DriverError` when no key was sent: the reader does not answer, or is not in its set-up mode; `DeviceMissingError` for the port.
+    Raises `DriverError` when no key was sent: the reader does not answer, or is not in its set-up mode, or it was broken off before;
+    `DeviceMissingError` for the port.
     """
     name = f"at address {address}"
     talk = _Talk()
@@ -60,7 +64,7 @@ def set_key(port: str, *, baud: int, address: int, key: bytes, timeout_s: float 
     panel = Panel(wire, [Slot(address, key)], talk.on_event, sets_key=True)
     end_s = time.monotonic() + timeout_s
     try:
-        while talk.is_online is None and wire.error is None and time.monotonic() < end_s:
+        while talk.is_online is None and wire.error is None and time.monotonic() < end_s and not is_broken_off():
             panel.step()
             time.sleep(STEP_S)
     finally:
@@ -72,6 +76,8 @@ def set_key(port: str, *, baud: int, address: int, key: bytes, timeout_s: float 
         return False
     if wire.error is not None:
         raise DriverError(f"Reader {name}: lost {port} ({words(wire.error)}). No key was sent.")
+    if is_broken_off():
+        raise DriverError("Broken off. No key was sent.")
     if not talk.has_answered:
         raise DriverError(f"Reader {name} on {port} does not answer: check its power, A and B, its address and its speed. No key was sent.")
     raise DriverError(f"Reader {name} on {port} is not in its set-up mode: it does not take the default key. No key was sent.")

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from drivers.backoff import Backoff, use_for_ever
-from drivers.base import DeviceMissingError, Frame, ReaderState
+from drivers.base import ABSENT, DeviceAbsentError, DeviceMissingError, Frame, ReaderState
 from drivers.keyboard import ENDS, KEY_1, KEY_KP1, TypedLines, is_half_a_line
 
 EVENT = struct.Struct("llHHi")
@@ -155,7 +155,8 @@ class KeyboardReader:
 
     def _missing(self, error: OSError) -> DeviceMissingError:
         advice = ADVICE.get(error.errno or 0, "could not be opened. Check that it is a keyboard's event device")
-        return DeviceMissingError(f"Reader {self._name}: {self._path} {advice} ({_words(error)}).")
+        missing = DeviceAbsentError if error.errno in ABSENT else DeviceMissingError
+        return missing(f"Reader {self._name}: {self._path} {advice} ({_words(error)}).")
 
     def _listen(self, device: _Device, on_frame: Callable[[Frame], None]) -> asyncio.Future[OSError]:
         """Let the loop read the device; the future is why it failed, and by then it is out of the loop and closed."""

@@ -107,9 +107,21 @@ class OsdpReader:
             member.show(commands(self._lasting))
             bus.join(member)
             self._member = member
-            await ended
+            await self._watch(bus, ended, on_state)
         finally:
             self.close()
+
+    async def _watch(self, bus: Bus, ended: asyncio.Future[None], on_state: Callable[[ReaderState, str], None]) -> None:
+        """Until the bus has ended, see that it turns: when it stands still nobody else says so. Its station tells how it goes on."""
+        was_still = False
+        while not (await asyncio.wait([ended], timeout=self._silent_s / 4))[0]:
+            is_still = bus.stands_still(self._silent_s)
+            if is_still and not was_still:
+                self._keypad.clear()
+                words = f"its bus stands still since {self._silent_s:g} s: pull the adapter out and plug it in again"
+                on_state(ReaderState.LOST, f"Reader {self._name} at address {self._slot.address} on {self._port}: {words}.")
+            was_still = is_still
+        ended.result()
 
     def show(self, signal: Signal) -> None:
         """Show it by the reader's lamp and buzzer, if it has them; any thread, never raises."""

@@ -86,6 +86,7 @@ class WiegandReader:
         self._source: EdgeSource | None = None
         self._low: frozenset[int] = frozenset()
         self._is_low = False
+        self._is_lossy = False
         self._damaged: Counter[str] = Counter()
         self._told_s: float | None = None
 
@@ -127,7 +128,7 @@ class WiegandReader:
         """Hear messages until the device fails, which raises `DriverError`."""
         loop = asyncio.get_running_loop()
         decoder, inbox, since_ns = WiegandDecoder(), _Inbox(loop), time.monotonic_ns()
-        self._low, self._is_low = frozenset(), False
+        self._low, self._is_low, self._is_lossy = frozenset(), False, False
         source.watch(inbox.put, inbox.lose)
         on_state(ReaderState.READY, f"Reader {self._name}: reading on {' and '.join(self._words.values())}.")
         look_s = arrived_s = loop.time()
@@ -155,16 +156,16 @@ class WiegandReader:
     def _fed(self, decoder: WiegandDecoder, waiting: Sequence[_Told]) -> list[Message]:
         """The messages that are over by what was told."""
         messages: list[Message] = []
-        is_lossy = False
         for told in waiting:
             if told is None:
-                is_lossy = True
+                self._is_lossy = True
                 continue
             pin, level, at_ns = told
-            if is_lossy:
-                # At the tick of the edge after the lost ones: neither the message before nor the one begun is whole for certain.
+            if self._is_lossy:
+                # At the tick of the edge after the lost ones, which may come in a later batch than the word of the loss: neither the
+                # message before nor the one begun is whole for certain.
                 decoder.spoil(at_ns)
-                is_lossy = False
+                self._is_lossy = False
             messages += decoder.feed(Edge(self._lines[pin], level, at_ns))
         return messages
 

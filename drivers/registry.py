@@ -161,11 +161,11 @@ def _osdp(
     return OsdpReader(name, port, key=key, baud=baud, address=address, key_gap_s=key_gap_s, silent_s=silent_s)
 
 
-def set_osdp_key(port: str, *, baud: int, address: int, key: bytes, timeout_s: float = 20.0) -> bool:
+def set_osdp_key(port: str, *, baud: int, address: int, key: bytes, is_broken_off: Callable[[], bool]) -> bool:
     """Give an OSDP reader in its set-up mode a key; `drivers.osdp_setup.set_key`."""
     from drivers.osdp_setup import set_key
 
-    return set_key(port, baud=baud, address=address, key=key, timeout_s=timeout_s)
+    return set_key(port, baud=baud, address=address, key=key, is_broken_off=is_broken_off)
 
 
 def _camera(*, name: str, socket: str, user: str, **_of_the_process: object) -> Reader:

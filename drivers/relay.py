@@ -127,6 +127,18 @@ class PulsedRelay:
             under_way.ends_ns = now_ns + round(pulse_s * 1e9)
             self._changed.notify_all()
 
+    def shorten(self, pulse_s: float) -> None:
+        """Have the pulse under way end `pulse_s` seconds from now if that is sooner than it would have, never later; any thread.
+
+        Nothing happens without a pulse. Raises `ValueError` for what is not a positive number, or above the maximum.
+        """
+        self._check_length(pulse_s)
+        with self._changed:
+            under_way = self._under_way
+            if under_way is not None and under_way.ended_by is None:
+                under_way.ends_ns = min(under_way.ends_ns, time.monotonic_ns() + round(pulse_s * 1e9))
+                self._changed.notify_all()
+
     def lock(self, by: LockedBy = LockedBy.ORDER) -> None:
         """Lock now, whatever is under way; any thread, any number of times. After `close` it is locked already.
 

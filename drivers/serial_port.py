@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import serial
 
-from drivers.base import DeviceMissingError
+from drivers.base import ABSENT, DeviceAbsentError, DeviceMissingError
 
 # pyserial lets termios.error through, which is no OSError, and a ValueError where select() does not take the descriptor.
 PORT_ERRORS = (OSError, termios.error, ValueError)
@@ -31,12 +31,13 @@ SerialPort: TypeAlias = serial.Serial
 def open_port(name: str, port: str, baud: int, **options: Any) -> SerialPort:  # noqa: ANN401  whatever pyserial takes
     """Claim `port` for the reader `name`: 8 data bits, no parity, one stop bit; neither reads nor writes wait.
 
-    Raises `DeviceMissingError` naming it, with the system's reason.
+    Raises `DeviceMissingError` naming it, with the system's reason; `DeviceAbsentError` when it is not plugged in.
     """
     try:
         return serial.Serial(port, baudrate=baud, timeout=0, exclusive=True, **options)
     except PORT_ERRORS as error:
-        raise DeviceMissingError(f"Reader {name}: {port} {reason(error)}.") from error
+        missing = DeviceAbsentError if getattr(error, "errno", None) in ABSENT else DeviceMissingError
+        raise missing(f"Reader {name}: {port} {reason(error)}.") from error
 
 
 def words(error: Exception) -> str:

@@ -71,11 +71,16 @@ check_machine() {
 # lgpio has wheels up to Python 3.12; later ones take Raspberry Pi OS's own package.
 has_lgpio_wheel() { "$PYTHON" -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; }
 
+# names_reader DRIVER: whether the configuration has a reader of that driver, in whatever way TOML lets it be written.
+names_reader() {
+  grep -Evs '^[[:space:]]*#' "$DESTDIR/etc/tourlatch/agent.toml" | grep -Eq "driver[\"']?[[:space:]]*=[[:space:]]*[\"']$1[\"']"
+}
+
 # wants_osdp: whether it was asked for, or the configuration names an OSDP reader.
-wants_osdp() { [ -n "$osdp" ] || grep -Eqs '^[[:space:]]*driver[[:space:]]*=[[:space:]]*"osdp"' /etc/tourlatch/agent.toml; }
+wants_osdp() { [ -n "$osdp" ] || names_reader osdp; }
 
 # wants_camera: the same for a camera.
-wants_camera() { [ -n "$camera" ] || grep -Eqs '^[^#]*driver[[:space:]]*=[[:space:]]*"camera"' /etc/tourlatch/agent.toml; }
+wants_camera() { [ -n "$camera" ] || names_reader camera; }
 
 # wants_kiosk: whether it was asked for, or there is a screen already.
 wants_kiosk() { [ -z "$desk_only" ] && { [ -n "$kiosk" ] || [ -e "$DESTDIR/etc/tourlatch/kiosk.toml" ]; }; }

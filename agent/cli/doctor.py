@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +46,7 @@ def doctor(config_path: Path, as_json: bool, wiring: bool, door_name: str | None
     """Look after this board: pins, readers, clock, disk, keys, and what the running agent says.
 
     With --wiring every relay, lamp, contact, button and reader of a door has to be seen to move before the door is called ready. What was
-    seen is remembered until its pin or level is changed. Exit status 1 when anything is at fault, or a door is not ready.
+    seen is remembered until its wiring is changed. Exit status 1 when anything is at fault; with --wiring, when a door is not ready.
     """
     if (door_name or again) and not wiring:
         raise click.UsageError("--door and --again go with --wiring")
@@ -78,11 +80,18 @@ def _walk(settings: AgentSettings, door_name: str | None, *, again: bool, as_jso
 
     doors = _chosen(settings, door_name)
     _refuse_beside_an_agent(settings)
+    # a line that was dropped or a service that stops ends the walk as Ctrl-C does: every lock locked, every line given back
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, _leave)
     with files.held(settings.store.path):
         walk = Walk(BoardDevices(settings), Record.of(settings), _Terminal(is_aside=as_json), now=_now)
         verdicts = [walk.door(door, again=again) for door in doors]
     _tell(verdicts, as_json=as_json)
     return all(verdict.is_ready for verdict in verdicts)
+
+
+def _leave(number: int, _frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _chosen(settings: AgentSettings, name: str | None) -> list[DoorSettings]:

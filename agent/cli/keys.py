@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import click
@@ -79,13 +80,24 @@ def osdp(port: Path, baud: int, address: int, file: Path) -> None:
     """
     from drivers import registry
 
+    broken_off = False
+
+    def break_off(_number: int, _frame: object) -> None:
+        nonlocal broken_off
+        broken_off = True
+
+    # an exception out of nowhere would not tell whether the reader has the key
+    before = {number: signal.signal(number, break_off) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     key = credentials.new_reader_key(file)
     try:
-        is_sure = registry.set_osdp_key(str(port), baud=baud, address=address, key=key)
+        is_sure = registry.set_osdp_key(str(port), baud=baud, address=address, key=key, is_broken_off=lambda: broken_off)
     except DriverError:
         # No key was sent: this one belongs to nobody. On anything else the reader may have it.
         file.unlink()
         raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if not is_sure:
         raise AgentError(
             f"the key was sent, but the reader did not come back with it. Keep {file}, which may hold its key: try it as `key_file`, "

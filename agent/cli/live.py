@@ -142,12 +142,15 @@ def unlock(config_path: Path, door: str, reason: str, until: str | None, as_json
     zone = ZoneInfo(settings.time_zone)
     until_ms = None if until is None else _instant(until, zone, time.time_ns() // 1_000_000)
     request = {"do": "unlock", "door": door, "reason": reason} | ({} if until_ms is None else {"until_ms": until_ms})
-    protocol.ask(settings.control.socket, request)
+    answer = protocol.ask(settings.control.socket, request)
     if as_json:
         print_json({"unlocked": door} | ({} if until_ms is None else {"until_ms": until_ms}))
         return
     if until_ms is not None:
         click.echo(f"{door} is held unlocked until {for_people(until_ms, zone)}.")
+        return
+    if answer.get("state") in ("fire", "office"):
+        click.echo(f"{door} is unlocked already, {'by fire' if answer['state'] == 'fire' else 'by staff who hold it so'}; it is journaled.")
         return
     # the agent may have been started with another file than this one
     lasts = [f" for {_release_s(known)} s" for known in settings.door if known.name == door]
@@ -165,10 +168,10 @@ def _instant(until: str, zone: tzinfo, now_ms: int) -> int:
     if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", until):
         raise click.BadParameter(f"{until!r} is neither a time like 17:30 nor a number of minutes like +30m", param_hint="--until")
     now = in_zone(now_ms, zone)
-    meant = now.replace(hour=int(until[:2]), minute=int(until[3:]), second=0, microsecond=0)
-    if from_datetime(meant) <= now_ms:
-        meant += timedelta(days=1)
-    return from_datetime(meant)
+    today = now.replace(hour=int(until[:2]), minute=int(until[3:]), second=0, microsecond=0)
+    # where clocks are set back, a time comes twice in a day
+    shown = [from_datetime((today + timedelta(days=days)).replace(fold=fold)) for days in (0, 1) for fold in (0, 1)]
+    return min(instant for instant in shown if instant > now_ms)
 
 
 @click.command()
@@ -190,4 +193,6 @@ def lock(config_path: Path, as_json: bool) -> None:
     elif doors:
         click.echo(f"Locked: {', '.join(doors)}.")
     if in_fire:
-        click.echo(f"tourlatch: released by fire, against which nothing locks: {', '.join(in_fire)}", err=True)
+        click.echo(f"tourlatch: in fire, against which nothing locks: {', '.join(in_fire)}", err=True)
+    if not doors:
+        click.get_current_context().exit(1)

@@ -79,6 +79,8 @@ class Event(enum.StrEnum):
     """It has stood open for long enough to alarm."""
     CONTACT_LOST = "contact_lost"
     """Nobody knows where the leaf is."""
+    WAS_FORCED = "was_forced"
+    """It stands open as the agent starts, and the one before saw it being forced."""
 
 
 class Effect(enum.StrEnum):
@@ -102,6 +104,7 @@ class Effect(enum.StrEnum):
     REPORT_FAULT = "report_fault"
     TELL_OPENED = "tell_opened"
     TELL_FORCED = "tell_forced"
+    TELL_STILL_FORCED = "tell_still_forced"
     TELL_SHUT = "tell_shut"
     TELL_HELD = "tell_held"
     TELL_ALARM = "tell_alarm"
@@ -216,6 +219,7 @@ LEAF: dict[Leaf, dict[Event, tuple[Leaf, Effect]]] = {
     Leaf.OPEN: {
         Event.SHUT: (Leaf.SHUT, Effect.TELL_SHUT),
         Event.HELD_DUE: (Leaf.HELD, Effect.TELL_HELD),
+        Event.WAS_FORCED: (Leaf.FORCED, Effect.TELL_STILL_FORCED),
         Event.CONTACT_LOST: (Leaf.UNKNOWN, Effect.NONE),
     },
     Leaf.HELD: {
@@ -229,7 +233,8 @@ LEAF: dict[Leaf, dict[Event, tuple[Leaf, Effect]]] = {
     },
     Leaf.FORCED: {
         Event.SHUT: (Leaf.SHUT, Effect.TELL_SECURED),
-        Event.CONTACT_LOST: (Leaf.UNKNOWN, Effect.NONE),
+        # until somebody sees it shut
+        Event.CONTACT_LOST: (Leaf.FORCED, Effect.NONE),
     },
 }
 
@@ -263,16 +268,17 @@ class Span:
     begins_ns: int
     ends_ns: int | None = None
 
-    def holds(self, at_ns: int, margin_ns: int) -> bool:
-        """Whether a tick lies in it, or at most `margin_ns` after it."""
-        return self.begins_ns <= at_ns and (self.ends_ns is None or at_ns <= self.ends_ns + margin_ns)
+    def holds(self, at_ns: int, margin_ns: int, until_ns: int | None = None) -> bool:
+        """Whether a tick lies in it, or at most `margin_ns` after it; or with `until_ns`, any from the tick to that."""
+        last_ns = at_ns if until_ns is None else max(at_ns, until_ns)
+        return self.begins_ns <= last_ns and (self.ends_ns is None or at_ns <= self.ends_ns + margin_ns)
 
     def ended(self, at_ns: int) -> Span:
         """The same with its end; one that has an end keeps it."""
         return self if self.ends_ns is not None else replace(self, ends_ns=at_ns)
 
 
-def is_expected(at_ns: int, released: Span | None, exit_asked: Span | None, suppress_ns: int) -> bool:
+def is_expected(at_ns: int, released: Span | None, exit_asked: Span | None, suppress_ns: int, settled_ns: int | None = None) -> bool:
     """Whether an opening at a tick is no forced one.
 
     Args:
@@ -280,6 +286,7 @@ def is_expected(at_ns: int, released: Span | None, exit_asked: Span | None, supp
         released: when the lock was last released, by whatever.
         exit_asked: when the request-to-exit was last active.
         suppress_ns: how long after it an opening is still somebody who leaves.
+        settled_ns: the tick at which the opening counts. Who rattles at the door moves the contact before the release lets her in.
     """
-    was_released = released is not None and released.holds(at_ns, LATE_NS)
-    return was_released or (exit_asked is not None and exit_asked.holds(at_ns, suppress_ns))
+    was_released = released is not None and released.holds(at_ns, LATE_NS, settled_ns)
+    return was_released or (exit_asked is not None and exit_asked.holds(at_ns, suppress_ns, settled_ns))

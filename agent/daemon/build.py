@@ -30,11 +30,10 @@ from agent.daemon.ways import ways_of
 from agent.errors import ConfigError
 from agent.settings.agent import AgentSettings
 from agent.settings.door import DoorSettings
-from agent.settings.readers import ReaderPart
 from agent.store import files, upkeep
 from agent.store.journal import Journal
 from agent.timekeeping import DoorClock, boot_number, kernel_reading
-from drivers.base import DriverError, Indicator, Pulse, Reader
+from drivers.base import DeviceAbsentError, DeviceMissingError, DriverError, Indicator, Pulse, Reader
 from drivers.indicator import Lamp, LampsAndBuzzer
 from drivers.relay import PulsedRelay
 
@@ -107,7 +106,7 @@ def build(settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Pa
     tokens = {door.name: read_secret(door.desk_token_file) for door in settings.door if door.desk_token_file is not None}
     pin_keys = {door.name: _pin_key(door.pin_key_file) for door in settings.door if door.pin_key_file is not None}
     known_staff = None if settings.control.staff_pin_file is None else read_staff_pin(settings.control.staff_pin_file)
-    readers = [_reader(door.name, reader, work_dir, stack) for door in settings.door for reader in door.reader]
+    readers = _readers(settings, work_dir, stack)
     signs = {door.name: _signs(door, readers, work_dir, stack) for door in settings.door}
     return Parts(doors, watch, signs, readers, keys, prospect_key, journal, keeper, clock, is_new_store, tokens, pin_keys, known_staff)
 
@@ -179,11 +178,21 @@ def _signs(door: DoorSettings, readers: list[ReaderAt], work_dir: Path, stack: E
     return Signs(indicators)
 
 
-def _reader(door: str, reader: ReaderPart, work_dir: Path, stack: ExitStack) -> ReaderAt:
-    made = reader_of(reader, work_dir)
-    made.open()
-    stack.callback(made.close)
-    return ReaderAt(reader.name, door, made)
+def _readers(settings: AgentSettings, work_dir: Path, stack: ExitStack) -> list[ReaderAt]:
+    """All readers. One that is not plugged in keeps no other from working: it is told lost and tried again; but one has to be there."""
+    made, absent = [], []
+    for door in settings.door:
+        for part in door.reader:
+            reader = reader_of(part, work_dir)
+            stack.callback(reader.close)
+            try:
+                reader.open()
+            except DeviceAbsentError as error:
+                absent.append(error)
+            made.append(ReaderAt(part.name, door.name, reader))
+    if len(absent) == len(made):
+        raise DeviceMissingError("\n".join(map(str, absent)))
+    return made
 
 
 def _pin_key(name: str) -> bytes:

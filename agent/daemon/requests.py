@@ -121,7 +121,7 @@ class Requests:
         await asyncio.shield(asyncio.wrap_future(self._doorman.unlock(StaffUnlock(name, user, reason, hold))))
         if hold is None:
             self._events.publish("unlocked", door=name, user=user)
-            return {"door": name}
+            return {"door": name, "state": self._parts.doors[name].state.value}
         self._events.publish("hold_open", door=name, user=user, until_ms=hold.until_ms)
         return {"door": name, "until_ms": hold.until_ms}
 

@@ -7,7 +7,6 @@ Rule 2: one thing that is wrong hides no other.
 from __future__ import annotations
 
 import enum
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,13 +19,17 @@ from agent.core.clock import ClockState
 from agent.credentials import list_keys, read_secret
 from agent.doctor.record import Record
 from agent.doctor.walk import Devices, verdict
-from agent.doctor.wires import driven, readers, watched
+from agent.doctor.wires import Wire, driven, readers, watched
 from agent.errors import AgentAbsentError, AgentError
 from agent.settings.agent import AgentSettings
+from agent.settings.lines import GpioRelay
+from agent.settings.readers import OsdpReader
 from agent.timekeeping import DoorClock, kernel_reading
 from drivers.base import DriverError
 
 LEAST_FREE_BYTES = 200 * 1024 * 1024
+LAST_PULLED_UP = 8
+"""After a reset GPIO 0 to 8 are pulled up and the others of the header down (BCM2835 data sheet)."""
 _BOOT_CONFIGS = ("/boot/firmware/config.txt", "/boot/config.txt")
 _STRICT = re.compile(r"^\s*dtparam\s*=\s*(?:[^#\n]*,)?strict_gpiod\b(?!=off)", re.MULTILINE)
 
@@ -56,18 +59,20 @@ def examine(settings: AgentSettings, devices: Devices) -> Iterator[Finding]:
         status = None
         yield Finding(Grade.WARN, "agent", str(error))
     except AgentError as error:
+        # it runs and holds the devices, but does not tell this user how they are
         yield Finding(Grade.FAIL, "agent", str(error))
-        return
+        status = {}
     if status is None:
         yield from _devices(settings, devices)
         yield _clock(settings)
-    else:
+    elif status:
         yield Finding(Grade.OK, "agent", f"version {status['version']}, up {status['up_s']} s")
         yield from _told(status)
     yield from _keys(settings)
     yield from _secrets(settings)
     yield _disk(settings)
     yield from _board(settings)
+    yield from _pulls(settings)
     yield from _wiring(settings)
 
 
@@ -80,20 +85,30 @@ def _attempt(subject: str, words: str, look: Callable[[], object]) -> Finding:
 
 
 def _devices(settings: AgentSettings, devices: Devices) -> Iterator[Finding]:
-    """Inputs, readers and outputs of each door, opened and given back; outputs stay at rest."""
+    """Inputs, readers and outputs of each door, opened and given back; outputs stay at rest, and in fire the lock's relay is let be."""
     for door in settings.door:
+        is_fire = False
         for wire in watched(door):
-            yield _attempt(f"{door.name} {wire.place}", f"{wire.words} can be read", lambda wire=wire: _read_once(devices, wire))  # type: ignore[misc]  # a bound default
+            try:
+                is_active = _level(devices, wire)
+            except DriverError as error:
+                yield Finding(Grade.FAIL, f"{door.name} {wire.place}", str(error))
+                continue
+            is_fire = is_fire or (wire.place == "fire" and is_active)
+            yield Finding(Grade.OK, f"{door.name} {wire.place}", f"{wire.words} can be read, {'active' if is_active else 'at rest'}")
         for wire in driven(door):
+            if is_fire and wire.place == "relay":
+                yield Finding(Grade.WARN, f"{door.name} relay", f"there is fire, so {wire.words} is not touched")
+                continue
             yield _attempt(f"{door.name} {wire.place}", f"{wire.words} is there", lambda wire=wire: devices.line(wire).close())  # type: ignore[misc]  # a bound default
         for wire in readers(door):
             yield _attempt(f"{door.name} {wire.place}", f"{wire.words} is there", lambda wire=wire: devices.reader(wire).close())  # type: ignore[misc]  # a bound default
 
 
-def _read_once(devices: Devices, wire: Any) -> None:  # noqa: ANN401 - a wire, bound late
+def _level(devices: Devices, wire: Wire) -> bool:
     found = devices.input(wire)
     try:
-        found.read()
+        return found.read()
     finally:
         found.close()
 
@@ -106,6 +121,7 @@ def _told(status: dict[str, Any]) -> Iterator[Finding]:
                 is_well = state == "ready"
                 words = state if is_well else f"{state}: check its cable and power; `tourlatch events` tells since when"
                 yield Finding(Grade.OK if is_well else Grade.FAIL, f"{name} {place}", words)
+        yield from _alarms(name, door)
         feed = door["feed"]
         if feed is not None and feed["trouble"]:
             yield Finding(Grade.WARN, f"{name} desk", feed["trouble"])
@@ -115,6 +131,18 @@ def _told(status: dict[str, Any]) -> Iterator[Finding]:
     if status["unwritten"]:
         yield Finding(Grade.FAIL, "journal", f"{status['unwritten']} entries could not be written: check the disk's space and health")
     yield _clock_finding(status["clock"]["state"])
+
+
+def _alarms(name: str, door: dict[str, Any]) -> Iterator[Finding]:
+    """What is the matter at a door just now."""
+    if door.get("second_relay") == "failed":
+        yield Finding(Grade.FAIL, f"{name} second_relay", "it did not move: check its wiring and its pin")
+    if door.get("tamper"):
+        yield Finding(Grade.FAIL, f"{name} tamper", "a housing is open: close it, or find out who opened it")
+    if door.get("fire"):
+        yield Finding(Grade.WARN, f"{name} fire", "the panel alarms, and the lock is released for as long as it does")
+    if door.get("leaf") in ("held", "alarm", "forced"):
+        yield Finding(Grade.WARN, f"{name} contact", f"the door is {door['leaf']}: shut it, and see who opened it in `tourlatch events`")
 
 
 def _clock(settings: AgentSettings) -> Finding:
@@ -148,13 +176,9 @@ def _keys(settings: AgentSettings) -> Iterator[Finding]:
 def _secrets(settings: AgentSettings) -> Iterator[Finding]:
     names = [settings.knock.appointment_key_file, settings.knock.prospect_key_file, settings.control.staff_pin_file]
     names += [name for door in settings.door for name in (door.desk_token_file, door.pin_key_file)]
+    names += [reader.key_file for door in settings.door for reader in door.reader if isinstance(reader, OsdpReader)]
     for name in dict.fromkeys(name for name in names if name is not None):
-        # the doors' are handed over from a folder of their own, under another name: only systemd joins the two
-        if name.startswith("door_") and "/" not in name and "CREDENTIALS_DIRECTORY" not in os.environ:
-            path = Path("/etc/tourlatch/doors") / name.removeprefix("door_")
-            yield _attempt("secrets", f"{path} can be read", lambda path=path: read_secret(str(path)))  # type: ignore[misc]  # a bound default
-        else:
-            yield _attempt("secrets", f"{name} can be read", lambda name=name: read_secret(name))  # type: ignore[misc]  # a bound default
+        yield _attempt("secrets", f"{name} can be read", lambda name=name: read_secret(name))  # type: ignore[misc]  # a bound default
 
 
 def _disk(settings: AgentSettings) -> Finding:
@@ -175,6 +199,16 @@ def _board(settings: AgentSettings, candidates: tuple[str, ...] = _BOOT_CONFIGS)
         yield Finding(Grade.OK, "board", f"strict_gpiod is set in {found}")
     else:
         yield Finding(Grade.WARN, "board", f"add dtparam=strict_gpiod to {found}: without it a line stays driven after the agent died")
+
+
+def _pulls(settings: AgentSettings) -> Iterator[Finding]:
+    """A relay's pin that the chip pulls to the level that releases, until the agent runs: its resistor alone holds it then."""
+    for door in settings.door:
+        relay = door.relay
+        if isinstance(relay, GpioRelay) and relay.chip in (None, 0) and (relay.pin <= LAST_PULLED_UP) == (relay.active == "high"):
+            side = "up" if relay.active == "high" else "down"
+            words = f"GPIO{relay.pin} is pulled {side} at boot, the level that releases: only its resistor holds it; better another pin"
+            yield Finding(Grade.WARN, f"{door.name} relay", words)
 
 
 def _wiring(settings: AgentSettings) -> Iterator[Finding]:

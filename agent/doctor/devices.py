@@ -16,9 +16,9 @@ class BoardDevices:
     def __init__(self, settings: AgentSettings) -> None:
         self._work_dir = settings.control.socket.parent
 
-    def line(self, wire: Wire) -> Line:
-        """A driven line, claimed at rest."""
-        return output_of(wire.part, self._work_dir)
+    def line(self, wire: Wire, *, released: bool = False) -> Line:
+        """A driven line, claimed at rest or released."""
+        return output_of(wire.part, self._work_dir, released=released)
 
     def input(self, wire: Wire) -> Input:
         """A watched line."""

@@ -68,7 +68,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         return {}
     except OSError as error:
         raise AgentError(f"the record of the wiring, {path}, cannot be read: {error.strerror}") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict) or not all(isinstance(places, dict) for places in found.values()):
         raise AgentError(f"the record of the wiring, {path}, is damaged: remove it and walk again")

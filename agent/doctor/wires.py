@@ -10,21 +10,32 @@ from typing import Any
 from agent.settings.door import DoorSettings, LockSettings
 from agent.settings.parts import Part
 
-_WIRES = frozenset({"driver", "pin", "chip", "active", "normally", "pull", "path", "port", "device", "d0", "d1", "address", "socket"})
-"""Keys that say where something is wired and how; a changed time needs no new look at the wires."""
+_WIRES = frozenset(
+    {
+        *("driver", "pin", "chip", "active", "normally", "pull", "path", "port", "device", "d0", "d1", "address", "socket"),
+        *("baud", "prefix", "suffix", "module", "layout", "key_file", "camera"),
+    }
+)
+"""Keys that say where something is wired and how, and how it is read; a changed time needs no new look at the wires."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Something that has to be seen to move: its place below the door (`relay`, `contact`, `reader front`), and its settings."""
+    """Something that has to be seen to move: its place below the door (`relay`, `contact`, `reader front`), and its settings.
+
+    `feeds` is the lock that a relay feeds: another lock needs its other contact.
+    """
 
     place: str
     part: Part
+    feeds: LockSettings | None = None
 
     @property
     def mark(self) -> str:
         """Changes when the settings say that it is wired elsewhere or otherwise."""
         written: dict[str, Any] = self.part.model_dump(mode="json", include=set(_WIRES))
+        if self.feeds is not None:
+            written["feeds"] = how_to_feed(self.feeds)
         return hashlib.sha256(json.dumps(written, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -39,7 +50,7 @@ class Wire:
 
 def driven(door: DoorSettings) -> list[Wire]:
     """Relays, lamps and the buzzer: the lock's relay first."""
-    return [Wire(place, line) for place, line in door.outputs()]
+    return [Wire(place, line, door.lock if place == "relay" else None) for place, line in door.outputs()]
 
 
 def watched(door: DoorSettings) -> list[Wire]:

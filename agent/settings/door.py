@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date, time, tzinfo
 from itertools import combinations
+from os.path import realpath
 from typing import Annotated, Literal
 
 from agent.core.hours import DailyHours, Hours
@@ -22,7 +23,7 @@ from agent.settings.lines import (
     PlayedRelay,
 )
 from agent.settings.parts import Field, Part, field_validator, model_validator, refuse_twice
-from agent.settings.readers import AnyReader, OsdpReader, SerialReader
+from agent.settings.readers import AnyReader, CameraReader, OsdpReader, SerialReader
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -141,7 +142,27 @@ class DoorSettings(Part):
             raise ValueError("pin_key_file needs desk_token_file: the door hears of PINs from the desk")
         if self.lock.mode == "hold" and self.contact is None:
             raise ValueError('mode = "hold" needs a [door.contact]: without one nobody knows that the door was opened')
+        released_s = self.max_pulse_s if self.lock.mode == "hold" else self.pulse_s
+        if self.second_relay is not None and self.second_relay.delay_s >= released_s:
+            raise ValueError(
+                f"second_relay.delay_s ({self.second_relay.delay_s}) lasts until the lock is locked again, {released_s} s later"
+            )
+        self._refuse_pins()
         return self
+
+    def _refuse_pins(self) -> None:
+        """A relay where the board itself drives the line while it boots would open the door at each power-on."""
+        for name, line in self.outputs():
+            if name not in ("relay", "second_relay") or not isinstance(line, GpioRelay) or line.chip not in (None, 0):
+                continue
+            if line.pin in _DRIVEN_AT_BOOT:
+                raise ValueError(
+                    f"{name}.pin: GPIO{line.pin} is driven by the board while it boots: take another, as systemd/WIRING.md says"
+                )
+            if line.pin in _HARD_PULLED_UP and line.active == "high":
+                raise ValueError(
+                    f"{name}.pin: GPIO{line.pin} is pulled up on the board by 1.8 kΩ, which is the level that releases: take another"
+                )
 
     def opening(self, zone: tzinfo) -> Hours | None:
         """Hours and closed days as the core takes them; None for a door that has neither."""
@@ -167,6 +188,9 @@ class DoorSettings(Part):
                 yield name, line
 
 
+_DRIVEN_AT_BOOT = frozenset({0, 1, 14, 15})
+"""Pins of the header: 0 and 1 while it looks for a HAT, 14 and 15 by the console."""
+_HARD_PULLED_UP = frozenset({2, 3})
 SHARED = ("fire", "tamper")
 """One panel or housing may serve several doors."""
 
@@ -182,7 +206,21 @@ def refuse_shared_lines(doors: tuple[DoorSettings, ...]) -> None:
             raise ValueError(f"the pin {pin} is used twice: by {one} and by {other}")
         if line != other_line:
             raise ValueError(f"the pin {pin} is shared by {one} and {other}, so all their settings must be the same")
+    _refuse_shared_files(doors)
     _refuse_shared_ports(doors)
+
+
+def _refuse_shared_files(doors: tuple[DoorSettings, ...]) -> None:
+    """A played panel or housing that several doors share is one line as well."""
+    first: dict[tuple[str, str], tuple[str, PlayedInput]] = {}
+    for door in doors:
+        for name, line in door.inputs():
+            if name in SHARED and isinstance(line, PlayedInput):
+                other, known = first.setdefault((name, str(line.path)), (door.name, line))
+                if known != line:
+                    raise ValueError(
+                        f"the file {line.path} is shared by {other}.{name} and {door.name}.{name}, so all their settings must be the same"
+                    )
 
 
 def _pins(door: DoorSettings) -> Iterator[tuple[str, int | None, int, object]]:
@@ -200,8 +238,12 @@ def _pins(door: DoorSettings) -> Iterator[tuple[str, int | None, int, object]]:
 def _refuse_shared_ports(doors: tuple[DoorSettings, ...]) -> None:
     readers = [reader for door in doors for reader in door.reader]
     refuse_twice("the reader name", [reader.name for reader in readers])
-    refuse_twice("the port", [str(reader.port) for reader in readers if isinstance(reader, SerialReader)])
-    refuse_twice("the device", [str(reader.device) for reader in readers if reader.driver == "keyboard"])
+    # behind links: by-id and /dev/ttyACM0 may be one
+    refuse_twice("the port", [realpath(reader.port) for reader in readers if isinstance(reader, SerialReader)])
+    refuse_twice("the device", [realpath(reader.device) for reader in readers if reader.driver == "keyboard"])
+    refuse_twice("the camera", [str(reader.camera) for reader in readers if isinstance(reader, CameraReader)])
+    # each reader has a key of its own: who opens one must not have the others'
+    refuse_twice("the OSDP key_file", [reader.key_file for reader in readers if isinstance(reader, OsdpReader)])
     buses: dict[str, OsdpReader] = {}
     for reader in readers:
         if not isinstance(reader, OsdpReader):

@@ -9,12 +9,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime
 from importlib import metadata
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from agent import protocol
+from agent.cli.live import _instant
 from agent.demo.stage import Stage
 from agent.store import files
 
@@ -238,3 +241,19 @@ def test_scan__is_told_to_who_follows_without_its_code(stage: Stage, follower: s
     where = {"door": "front", "reader": "front-scanner", "appointment_id": "31"}
     assert told == {"event": "admitted", **where, "units": ["101", "204 B"], "doors": ["front"], "first": True}
     assert code not in json.dumps(event)
+
+
+@pytest.mark.parametrize(
+    ("now", "until", "meant"),
+    [
+        ("2026-11-01T01:45:00-07:00", "01:30", "2026-11-01T01:30:00-08:00"),
+        ("2026-11-01T01:15:00-07:00", "01:30", "2026-11-01T01:30:00-07:00"),
+        ("2026-11-01T01:45:00-08:00", "01:30", "2026-11-02T01:30:00-08:00"),
+        ("2026-06-01T17:29:00-07:00", "17:30", "2026-06-01T17:30:00-07:00"),
+        ("2026-06-01T17:30:00-07:00", "17:30", "2026-06-02T17:30:00-07:00"),
+    ],
+)
+def test_unlock__until_is_when_the_clocks_next_show_it(now: str, until: str, meant: str) -> None:
+    """Also on the day on which they show it twice."""
+    now_ms, meant_ms = (round(datetime.fromisoformat(text).timestamp() * 1000) for text in (now, meant))
+    assert _instant(until, ZoneInfo("America/Los_Angeles"), now_ms) == meant_ms

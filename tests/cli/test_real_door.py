@@ -158,9 +158,9 @@ def test_fire__releases_and_nothing_locks_against_it(stage: Stage, call: Call, p
     move(stage, "fire", 1)
     play(stage.event("fire"))
     assert stage.relay_level() == "released"
-    said = "tourlatch: released by fire, against which nothing locks: front\n"
-    assert call("lock", "-c", stage.config_path) == (0, "", said)
-    assert call("lock", "--json", "-c", stage.config_path) == (0, '{"locked": [], "in_fire": ["front"]}\n', said)
+    said = "tourlatch: in fire, against which nothing locks: front\n"
+    assert call("lock", "-c", stage.config_path) == (1, "", said)
+    assert call("lock", "--json", "-c", stage.config_path) == (1, '{"locked": [], "in_fire": ["front"]}\n', said)
     assert stage.relay_level() == "released"
     assert status(call, stage)[0] == "door front: released by fire, shut; readers: front-scanner ready"
     code, _, err = call("unlock", "front", "--until", "+5m", "--reason", "party", "-c", stage.config_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from datetime import date, time
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,10 @@ from agent.settings.agent import AgentSettings
 
 def _line(pin: int, **more: object) -> dict[str, object]:
     return {"driver": "gpio", "pin": pin, "active": "high", **more}
+
+
+def _camera(name: str, **more: object) -> dict[str, object]:
+    return {"driver": "camera", "name": name, "socket": f"/run/tourlatch/{name}.sock", **more}
 
 
 def _input(pin: int, **more: object) -> dict[str, object]:
@@ -162,12 +167,57 @@ def test_fail__a_pin_used_twice(one: str, other: str) -> None:
             {"door.0.reader.1": {"driver": "keyboard", "name": "b", "device": "/dev/input/by-id/usb-A-event-kbd"}},
             "the file: the device '/dev/input/by-id/usb-A-event-kbd' is used twice",
         ),
+        ({"door.1.reader.0.key_file": "door_front.osdp-key"}, "the file: the OSDP key_file 'door_front.osdp-key' is used twice"),
+        ({"door.0.reader.1": _camera("one"), "door.1.reader.1": _camera("two")}, "the file: the camera '0' is used twice"),
+        (
+            {"door.0.reader.0": _camera("one"), "door.0.reader.1": _camera("two", camera=1, socket="/run/tourlatch/one.sock")},
+            "the file: door.0.one.socket and door.0.two.socket would both write /run/tourlatch/one.sock",
+        ),
+        (
+            {"door.0.reader.1": _camera("one", socket="/run/" + "é" * 52)},
+            f"door.0.reader.1.socket: a socket's path has at most 107 bytes; this one has 109 (it is '/run/{'é' * 52}')",
+        ),
+        (
+            {"door.0.reader.1": _camera("one", socket="/run/" + "x" * 103)},
+            f"door.0.reader.1.socket: a socket's path has at most 107 bytes; this one has 108 (it is '/run/{'x' * 103}')",
+        ),
+        (
+            {"door.0.reader.1": _camera("one", user=" ")},
+            "door.0.reader.1.user: must be the user that the camera's process runs as, usually tourlatch-camera (it is ' ')",
+        ),
+        (
+            {"door.0.reader.1": _camera("one", width=2592, height=1944)},
+            "door.0.reader.1: 2592 x 1944 is more than 2100000 pixels, too many to be searched for codes in time: 1920 x 1080 are not",
+        ),
         ({"door.1.reader.1.name": "scanner"}, "the file: the reader name 'scanner' is used twice"),
         ({"door.0.lock": {"kind": "maglock"}}, 'door.0.lock: a maglock without power is open: it needs fails = "safe"'),
         ({"door.0.lock": {"relock": "opened"}}, 'door.0.lock: relock = "opened" needs mode = "hold": a pulse ends by time'),
         (
             {"door.1.lock": {"mode": "hold"}},
             'door.1: mode = "hold" needs a [door.contact]: without one nobody knows that the door was opened',
+        ),
+        (
+            {"door.0.relay.pin": 14},
+            "door.0: relay.pin: GPIO14 is driven by the board while it boots: take another, as systemd/WIRING.md says",
+        ),
+        (
+            {"door.0.second_relay.pin": 0},
+            "door.0: second_relay.pin: GPIO0 is driven by the board while it boots: take another, as systemd/WIRING.md says",
+        ),
+        (
+            {"door.1.relay.pin": 2},
+            "door.1: relay.pin: GPIO2 is pulled up on the board by 1.8 kΩ, which is the level that releases: take another",
+        ),
+        (
+            {"door.0.second_relay.delay_s": 5.0},
+            "door.0: second_relay.delay_s (5.0) lasts until the lock is locked again, 5.0 s later",
+        ),
+        (
+            {
+                "door.0.fire": {"driver": "played", "path": "/run/panel"},
+                "door.1.fire": {"driver": "played", "path": "/run/panel", "debounce_ms": 50},
+            },
+            "the file: the file /run/panel is shared by front.fire and side.fire, so all their settings must be the same",
         ),
         ({"door.0.contact.held_warn_s": 61}, "door.0.contact: held_alarm_s (60) comes before held_warn_s (61)"),
         ({"door.0.hours": [{"opens": "9 o'clock", "closes": "18:00"}]}, None),
@@ -184,6 +234,32 @@ def test_fail__what_contradicts_itself(changes: dict[str, object], mistake: str 
     """Two things of a door, or of the board, that cannot both be so are one sentence that names them."""
     (found,) = _mistakes(changes)
     assert mistake is None or found == mistake
+
+
+def test_ok__a_pin_that_the_board_pulls_to_the_safe_side() -> None:
+    """GPIO2 is high while the board boots: a relay that is energised by low is off then; an expander's pins are its own affair."""
+    _parse({"door.1.relay": {"driver": "gpio", "pin": 2, "active": "low"}})
+    _parse({"door.1.relay": _line(14, chip=2), "door.0.relay": _line(17, chip=0)})
+
+
+def test_fail__two_names_of_one_device(tmp_path: Path) -> None:
+    """A scanner by its stable name and by the kernel's is one scanner."""
+    (tmp_path / "ttyACM0").touch()
+    (tmp_path / "by-id").symlink_to(tmp_path / "ttyACM0")
+    second = {"driver": "serial", "name": "b", "port": str(tmp_path / "by-id")}
+    (mistake,) = _mistakes({"door.0.reader.0.port": str(tmp_path / "ttyACM0"), "door.0.reader.1": second})
+    assert mistake == f"the file: the port '{tmp_path}/ttyACM0' is used twice"
+
+
+def test_ok__cameras_of_their_own() -> None:
+    """Two cameras with an index and a socket each, the longest path that a socket can have, and the largest picture."""
+    longest = "/run/" + "x" * 102
+    _parse(
+        {
+            "door.0.reader.1": _camera("one", socket=longest, width=1920, height=1080),
+            "door.1.reader.1": _camera("two", camera=1),
+        }
+    )
 
 
 def test_ok__a_pin_of_another_chip_is_another_pin() -> None:

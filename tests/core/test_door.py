@@ -84,6 +84,7 @@ shut    forced       -> forced  tell_forced
 shut    contact_lost -> unknown none
 open    shut         -> shut    tell_shut
 open    held_due     -> held    tell_held
+open    was_forced   -> forced  tell_still_forced
 open    contact_lost -> unknown none
 held    shut         -> shut    tell_secured
 held    alarm_due    -> alarm   tell_alarm
@@ -91,7 +92,7 @@ held    contact_lost -> unknown none
 alarm   shut         -> shut    tell_secured
 alarm   contact_lost -> unknown none
 forced  shut         -> shut    tell_secured
-forced  contact_lost -> unknown none
+forced  contact_lost -> forced  none
 """
 
 events = st.lists(st.sampled_from(list(Event)), max_size=60)
@@ -133,7 +134,7 @@ def test_granted__the_locks_steps_are_those_of_the_table() -> None:
 
 
 def test_granted__the_leafs_steps_are_those_of_the_table() -> None:
-    """A leaf does these seventeen steps and no others."""
+    """A leaf does these eighteen steps and no others."""
     assert _flat(LEAF) == _rows(LEAF_EXPECTED)
 
 
@@ -244,3 +245,11 @@ def test_granted__every_alarm_ends_with_a_word(told: list[Event]) -> None:
     for before, event, _, effects in lived(told):
         was_alarm = before.leaf in (Leaf.HELD, Leaf.ALARM, Leaf.FORCED)
         assert (Effect.TELL_SECURED in effects) == (was_alarm and event is Event.SHUT)
+
+
+@given(events)
+def test_denied__a_forced_door_that_is_forgotten(told: list[Event]) -> None:
+    """Whatever a forced door is told, it stays forced until it is seen shut, also while its contact is lost."""
+    for before, event, then, _ in lived(told):
+        if before.leaf is Leaf.FORCED:
+            assert then.leaf is (Leaf.SHUT if event is Event.SHUT else Leaf.FORCED)

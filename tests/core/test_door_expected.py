@@ -54,3 +54,14 @@ def test_a_span_that_has_ended_stays_ended(begins: int, ends: int, later: int) -
     """The first end counts."""
     span = Span(begins).ended(ends)
     assert span == Span(begins, ends) == span.ended(later)
+
+
+@pytest.mark.parametrize(
+    ("begins_ns", "ends_ns", "is_explained"),
+    [(AT + 1, None, True), (AT + 300, None, True), (AT + 301, None, False), (AT + 100, AT + 200, True), (0, AT - LATE_NS - 1, False)],
+)
+def test_an_opening_that_settles_while_there_is_a_reason(begins_ns: int, ends_ns: int | None, is_explained: bool) -> None:
+    """The reason may come between the contact's first edge and when it has stood; before and after that it is none."""
+    reason = Span(begins_ns, ends_ns)
+    assert is_expected(AT, reason, None, 0, AT + 300) is is_explained
+    assert is_expected(AT, None, reason, LATE_NS, AT + 300) is is_explained

@@ -31,24 +31,27 @@ WELL: dict[str, Any] = {
 
 
 class Bench:
-    """Devices that are there, but for those in `missing`; `given_back` are those that were closed."""
+    """Devices that are there, but for those in `missing`; those in `active` are active."""
 
-    def __init__(self, *missing: str) -> None:
+    def __init__(self, *missing: str, active: tuple[str, ...] = ()) -> None:
         self._missing = missing
+        self._active = active
+        self.claimed: list[tuple[str, bool]] = []
 
     def _look(self, wire: Wire) -> None:
         if wire.place in self._missing:
             raise DeviceMissingError(f"{wire.words} is not there.")
 
-    def line(self, wire: Wire) -> Line:
+    def line(self, wire: Wire, *, released: bool = False) -> Line:
         """A played line."""
         self._look(wire)
+        self.claimed.append((wire.place, released))
         return PlayedLine(None)
 
     def input(self, wire: Wire) -> Input:
         """An input at rest."""
         self._look(wire)
-        return _Rest()
+        return _Level(is_active=wire.place in self._active)
 
     def reader(self, wire: Wire) -> Reader:
         """A played reader."""
@@ -56,11 +59,14 @@ class Bench:
         return PlayedReader()
 
 
-class _Rest:
+class _Level:
     name = "GPIO22"
 
+    def __init__(self, *, is_active: bool) -> None:
+        self._is_active = is_active
+
     def read(self) -> bool:
-        return False
+        return self._is_active
 
     def watch(self, on_edge: Callable[[bool, int], None]) -> None:
         raise NotImplementedError
@@ -143,9 +149,35 @@ def test_fail__without_an_agent_each_device_is_looked_for(settings: AgentSetting
 
 
 def test_fail__an_agent_that_does_not_talk_to_this_user(settings: AgentSettings, answer: Callable[..., None]) -> None:
-    """Its refusal is told, and nothing is opened behind its back."""
+    """Its refusal is told, nothing is opened behind its back, and what can be looked at without it is."""
     answer(RequestRefusedError("this user may not speak to the agent"))
-    assert list(examine(settings, Bench("relay"))) == [Finding(Grade.FAIL, "agent", "this user may not speak to the agent")]
+    bench = Bench()
+    found = list(examine(settings, bench))
+    assert found[0] == Finding(Grade.FAIL, "agent", "this user may not speak to the agent")
+    assert _graded(found)[1:] == [("ok", "keys"), ("ok", "secrets"), ("warn", "front wiring")]
+    assert bench.claimed == []
+
+
+def test_fail__in_fire_the_relay_is_let_be(settings: AgentSettings, answer: Callable[..., None]) -> None:
+    """To look at a relay is to claim it locked: while the panel alarms it is not touched."""
+    answer(AgentAbsentError("no agent answers"))
+    written = settings.model_dump(mode="json")
+    written["door"][0]["fire"] = {"driver": "gpio", "pin": 24, "active": "high", "normally": "closed"}
+    with_fire = AgentSettings.model_validate(written)
+    bench = Bench(active=("fire",))
+    assert ("warn", "front relay") in _graded(list(examine(with_fire, bench)))
+    assert bench.claimed == []
+    quiet = Bench()
+    assert ("ok", "front relay") in _graded(list(examine(with_fire, quiet)))
+    assert quiet.claimed == [("relay", False)]
+
+
+def test_fail__what_is_the_matter_at_the_door(settings: AgentSettings, answer: Callable[..., None]) -> None:
+    """A second relay that failed and an open housing are faults; fire and a door that stands open are told."""
+    door = WELL["doors"]["front"] | {"second_relay": "failed", "tamper": True, "fire": True, "leaf": "alarm"}
+    answer(WELL | {"doors": {"front": door}})
+    found = _graded(list(examine(settings, Bench())))
+    assert found[3:7] == [("fail", "front second_relay"), ("fail", "front tamper"), ("warn", "front fire"), ("warn", "front contact")]
 
 
 def test_fail__no_key_and_no_secret(settings: AgentSettings, answer: Callable[..., None]) -> None:
@@ -215,3 +247,13 @@ def test_fail__no_walk_beside_a_running_agent(
     assert "stop it first" in str(CliRunner().invoke(tourlatch, ["doctor", "--wiring"]).exception)
     assert "there is no door 'side'" in str(CliRunner().invoke(tourlatch, ["doctor", "--wiring", "--door", "side"]).exception)
     assert CliRunner().invoke(tourlatch, ["doctor", "--again"]).exit_code == 2
+
+
+@pytest.mark.parametrize(("pin", "active", "is_told"), [(4, "high", True), (4, "low", False), (17, "low", True), (17, "high", False)])
+def test_fail__a_relay_that_the_chip_pulls_to_released(settings: AgentSettings, pin: int, active: str, is_told: bool) -> None:
+    """Until the agent runs only the resistor would hold the lock: it is a warning with the pin."""
+    written = settings.model_dump(mode="json")
+    written["door"][0]["relay"] = {"driver": "gpio", "pin": pin, "active": active}
+    found = list(checks._pulls(AgentSettings.model_validate(written)))
+    assert [finding.subject for finding in found] == (["front relay"] if is_told else [])
+    assert all(f"GPIO{pin} is pulled" in finding.words for finding in found)

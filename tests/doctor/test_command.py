@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,3 +106,28 @@ def test_fail__nobody_saw_the_relay(tmp_path: Path, scanner: tuple[int, str]) ->
         hands.stop()
     assert done.exit_code == 1
     assert done.output.splitlines()[-1] == "front is NOT ready: not seen to move: relay."
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_fail__a_walk_that_is_ended_leaves_nothing_released(tmp_path: Path, scanner: tuple[int, str], number: signal.Signals) -> None:
+    """A terminal that goes away in the middle of the pulse, or a stop: the lock is locked at once."""
+    path = _site(tmp_path, scanner[1])
+    command = [sys.executable, "-m", "agent.cli", "doctor", "-c", str(path), "--wiring"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert process.stdin is not None
+    try:
+        process.stdin.write(b"y\n")
+        process.stdin.flush()
+        relay = tmp_path / "relay"
+        deadline_s = time.monotonic() + 20
+        while not relay.exists() or relay.read_bytes() != b"1":
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(timeout=20) != 0
+        assert relay.read_bytes() == b"0"
+        released, locked = (int(line.split()[0]) for line in (tmp_path / "relay.log").read_text().splitlines()[1:3])
+        assert locked > released
+    finally:
+        process.kill()
+        process.communicate()

@@ -106,3 +106,12 @@ def test_ok__a_tick_that_goes_back_is_taken_as_the_last() -> None:
     assert debouncer.edge(False, 900) == []
     assert debouncer.settle(1029) == []
     assert debouncer.settle(1030) == [Change(False, 1000)]
+
+
+def test_ok__when_it_settled_is_the_last_edge_and_the_time() -> None:
+    """However late it is asked, and though an edge that came since was told before."""
+    debouncer = Debouncer(5, is_active=False, at_ns=0)
+    assert debouncer.edge(is_active=True, at_ns=10) == []
+    assert debouncer.edge(is_active=True, at_ns=13) == []
+    assert debouncer.edge(is_active=False, at_ns=40) == [Change(is_active=True, at_ns=10)]
+    assert debouncer.settled_ns == 18

@@ -146,7 +146,8 @@ class Bench:
         self.told: queue.Queue[tuple[str, bool]] = queue.Queue()
         lamps: list[Lamp] = ["green", "red", "buzzer"]
         self.lines = {lamp: ToldLine(lamp, self.told) for lamp in lamps}
-        self.indicator = LampsAndBuzzer(self.lines)
+        self.news: queue.Queue[tuple[Lamp, str | None]] = queue.Queue()
+        self.indicator = LampsAndBuzzer(self.lines, on_news=lambda lamp, words: self.news.put((lamp, words)))
 
     def wait_for(self, lamp: Lamp, *, is_on: bool) -> None:
         """Wait until a lamp does this; whatever else is done before is passed over."""
@@ -232,3 +233,37 @@ def test_fail__a_lamp_that_did_not_go_out_is_turned_off_in_the_end(bench: Bench)
     bench.lines["green"].is_refusing = False
     bench.indicator.close()
     assert bench.are_on() == []
+
+
+def test_fail__a_lamp_that_fails_is_told_once_and_once_when_it_works_again(bench: Bench) -> None:
+    """It is tried again every second, also while what is shown does not change, and `states` says which it is."""
+    bench.indicator.show(Signal.FAULT)
+    bench.wait_for("red", is_on=True)
+    bench.lines["green"].is_refusing = True
+    bench.indicator.show(Signal.FIRE)
+    assert bench.news.get(timeout=WAIT_S) == ("green", "green does not move")
+    assert bench.indicator.states == {"green": "failed", "red": "ready", "buzzer": "ready"}
+    bench.wait_for("red", is_on=True)
+    bench.indicator.show(Signal.FAULT)
+    assert bench.news.empty()
+    bench.lines["green"].is_refusing = False
+    assert bench.news.get(timeout=WAIT_S) == ("green", None)
+    assert set(bench.indicator.states.values()) == {"ready"}
+
+
+def test_fail__whoever_hears_of_a_lamp_and_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """What the listener raises is logged, and the lamps go on; a lamp that is broken from the start is told, too."""
+
+    def refuse(_lamp: Lamp, _words: str | None) -> None:
+        raise RuntimeError("nobody listens")
+
+    told: queue.Queue[tuple[str, bool]] = queue.Queue()
+    lines: dict[Lamp, ToldLine] = {"green": ToldLine("green", told), "red": ToldLine("red", told)}
+    lines["green"].is_refusing = True
+    indicator = LampsAndBuzzer(lines, on_news=refuse)
+    indicator.show(Signal.FAULT)
+    while told.get(timeout=WAIT_S) != ("red", True):
+        pass
+    assert indicator.states["green"] == "failed"
+    indicator.close()
+    assert "the green failed or works again, and the one who was to be told failed" in caplog.messages

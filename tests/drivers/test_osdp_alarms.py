@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import termios
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +16,10 @@ import pytest
 
 from drivers.base import DeviceMissingError, ReaderState
 from drivers.osdp_frames import POLL, RAW, command_of
+from drivers.osdp_panel import Panel
 from drivers.osdp_station import Station
 from drivers.reader_osdp import DEFAULT_KEY, OsdpReader
-from tests.drivers.osdp_desk import Desk, happens, reader_of, reading, seen, station_of
+from tests.drivers.osdp_desk import WAIT_S, Desk, happens, reader_of, reading, seen, station_of
 from tests.drivers.osdp_line import KEY, OTHER_KEY, Reader, forged, line_of
 
 READY, LOST, TAMPERED = ReaderState.READY, ReaderState.LOST, ReaderState.TAMPERED
@@ -155,27 +160,149 @@ def test_ok__noise_is_read_over(tmp_path: Path) -> None:
         reading(story, reader_of(line, silent_s=30.0))
 
 
+def test_fail__somebody_who_forges_all_the_time_is_told_and_not_silence(tmp_path: Path) -> None:
+    """When each of its replies is replaced the reader is not read; that is somebody on the wires, not a power failure."""
+
+    async def story(desk: Desk) -> None:
+        await desk.until(READY)
+        line.answer = lambda command: forged(command, CARD_IN_THE_CLEAR)
+        assert "somebody else answers in its place" in await desk.until(TAMPERED)
+        await happens(lambda: not station_of(desk).is_secure)
+        commands = len(line.commands)
+        await happens(lambda: len(line.commands) > commands + 2 and time.monotonic_ns() - station_of(desk)._good_ns > 2e9)
+        assert desk.states.empty()
+
+    with line_of(tmp_path / "bus", Reader(0, KEY)) as line:
+        reading(story, reader_of(line, silent_s=1.0))
+
+
+def test_ok__an_injected_acknowledgement_takes_nothing_from_the_reader(tmp_path: Path) -> None:
+    """Somebody who says `nothing happened` before the reader can is told of, and what the reader read arrives all the same."""
+    there = Reader(0, KEY)
+    polls = 0
+
+    def before(command: bytes) -> bytes:
+        nonlocal polls
+        polls += command_of(command)[1] == POLL
+        return forged(command, b"\x40") if command_of(command)[1] == POLL and polls % 3 == 0 else b""
+
+    async def story(desk: Desk) -> None:
+        await desk.until(READY)
+        line.answer = before
+        assert "somebody else answers in its place" in await desk.until(TAMPERED)
+        for count in range(3):
+            there.text(b"card %d" % count)
+            assert await desk.next_data() == b"card %d" % count
+
+    with line_of(tmp_path / "bus", there) as line:
+        reading(story, reader_of(line, silent_s=30.0))
+
+
 # --- the port and the bus ---
 
 
-def test_ok__a_lost_adapter_is_told_and_comes_back(tmp_path: Path) -> None:
-    """Pulled and plugged in again behind the same path, it is told lost once and then ready, and reads on."""
+def test_fail__an_adapter_that_takes_no_more_is_lost_and_comes_back(tmp_path: Path) -> None:
+    """Its readers are called lost, nothing hangs, not even the end; when it takes bytes again they are ready again."""
     there = Reader(0, KEY)
 
     async def story(desk: Desk) -> None:
         await desk.until(READY)
-        for count in range(2):
-            line.unplug()
-            state, words = await desk.next_state()
-            assert state is LOST
-            assert str(line.path) in words
-            line.plug()
-            assert (await desk.next_state())[0] is READY
-            there.text(b"after %d" % count)
-            assert await desk.next_data() == b"after %d" % count
+        terminal = os.open(line.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            termios.tcflow(terminal, termios.TCOOFF)
+            assert "has not answered for 1 s" in await desk.until(LOST)
+            termios.tcflow(terminal, termios.TCOON)
+            await desk.until(READY)
+            there.text(b"again")
+            assert await desk.next_data() == b"again"
+            termios.tcflow(terminal, termios.TCOOFF)
+            await desk.until(LOST)
+        finally:
+            os.close(terminal)
 
     with line_of(tmp_path / "bus", there) as line:
-        reading(story, reader_of(line, silent_s=30.0))
+        reading(story, reader_of(line, silent_s=1.0))
+        assert f"osdp {line.path}" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_fail__a_bus_that_stands_still_makes_its_readers_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever holds its thread up, each reader says so; when it goes on they are ready again, without what was read meanwhile."""
+    held, let_go = threading.Event(), threading.Event()
+    step = Panel.step
+
+    def standing(panel: Panel) -> None:
+        if held.is_set():
+            let_go.wait(WAIT_S)
+        step(panel)
+
+    monkeypatch.setattr(Panel, "step", standing)
+    there = Reader(0, KEY)
+
+    async def story(one: Desk, two: Desk) -> None:
+        await one.until(READY)
+        await two.until(READY)
+        held.set()
+        found = [await desk.next_state() for desk in (one, two)]
+        ends = f"on {line.path}: its bus stands still since 2 s: pull the adapter out and plug it in again."
+        assert [(state, words.endswith(ends)) for state, words in found] == [(LOST, True)] * 2
+        there.text(b"meanwhile")
+        held.clear()
+        let_go.set()
+        await one.until(READY)
+        await two.until(READY)
+        there.text(b"after")
+        assert await one.next_data() == b"after"
+
+    with line_of(tmp_path / "bus", there, Reader(1, KEY)) as line:
+        reading(story, reader_of(line), reader_of(line, "two", address=1))
+
+
+def test_ok__a_bus_that_stands_still_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reader ends although its thread does not; whenever that goes on, it gives the port back, and not before."""
+    held, let_go = threading.Event(), threading.Event()
+
+    def standing(_panel: Panel) -> None:
+        held.set()
+        let_go.wait(WAIT_S)
+
+    async def story(_desk: Desk) -> None:
+        await happens(held.is_set)
+
+    with line_of(tmp_path / "bus", Reader(0, KEY)) as line:
+        reader = reader_of(line)
+        with monkeypatch.context() as patched:
+            patched.setattr(Panel, "step", standing)
+            reading(story, reader)
+        with pytest.raises(DeviceMissingError, match="is held by another program"):
+            reader.open()
+        let_go.set()
+        for thread in threading.enumerate():
+            if thread.name == f"osdp {line.path}":
+                thread.join(WAIT_S)
+        reader.open()
+        reader.close()
+
+
+def test_ok__seven_dead_readers_keep_nobody_from_the_bus(tmp_path: Path) -> None:
+    """The eighth is read although none of the others ever answers: a silent reader is asked twice, then not for a while."""
+    live = Reader(0, KEY)
+    dead = [Reader(address, KEY) for address in range(1, 8)]
+    for there in dead:
+        there.is_dead = True
+
+    async def story(desk: Desk, *_others: Desk) -> None:
+        await desk.until(READY)
+        await happens(lambda: all([address for address, _ in line.commands].count(there.address) >= 2 for there in dead))
+        begun = len(line.commands)
+        await happens(lambda: len(line.commands) > begun + 20)
+        assert {address for address, _ in line.commands[begun:]} == {0}
+        live.text(b"read")
+        assert await desk.next_data() == b"read"
+        assert desk.states.empty()
+
+    with line_of(tmp_path / "bus", live, *dead) as line:
+        quiet = {"silent_s": 60.0, "first_retry_s": 60.0, "max_retry_s": 60.0}
+        reading(story, *(reader_of(line, f"r{address}", address=address, **quiet) for address in range(8)))
 
 
 def test_ok__two_readers_share_a_bus(tmp_path: Path) -> None:

@@ -218,6 +218,21 @@ def test_fail__edges_that_the_kernel_lost_spoil_both_messages_beside_them() -> N
     reading(story)
 
 
+def test_fail__a_loss_that_is_told_before_the_next_edge_comes_spoils_it_all_the_same() -> None:
+    """The word of the loss wakes the reader; the edges after it come a moment later."""
+
+    async def story(wall: Wall) -> None:
+        begin_ns = time.monotonic_ns() + MS_NS
+        wall.wires.lose(30)
+        await asyncio.sleep(0.02)
+        wall.wires.play(falls(edges(key("5"), begin_ns)))
+        wall.wires.play(falls(edges(key("#"), begin_ns + 5 * GAP_NS)))
+        wall.wires.play(falls(edges(card(7), begin_ns + 10 * GAP_NS)))
+        assert await wall.next_data() == b"00000007"
+
+    reading(story)
+
+
 def test_fail__a_line_that_stays_low_is_a_lost_reader() -> None:
     """It is named with what to check, nothing is read meanwhile, and it heals by itself."""
 

@@ -176,6 +176,25 @@ def test_ok__an_extension_moves_the_end_to_either_side(bench: Bench) -> None:
     assert bench.line.events == ["locked", "released", "locked"]
 
 
+def test_ok__a_pulse_is_shortened_and_never_lengthened(bench: Bench) -> None:
+    """A later end than its own changes nothing, a sooner one counts, and neither is a renewal; without a pulse nothing happens."""
+    bench.relay.shorten(MAX_S)
+    released_ns = bench.relay.release(0.2, bench.pulses.put)
+    bench.relay.shorten(MAX_S)
+    assert bench.relay.renewed_ns == released_ns
+    assert bench.relay._under_way is not None
+    assert bench.relay._under_way.ends_ns == released_ns + 200_000_000
+    bench.told()
+    bench.relay.release(MAX_S, bench.pulses.put)
+    before_ns = time.monotonic_ns()
+    bench.relay.shorten(0.05)
+    pulse = bench.pulses.get(timeout=WAIT_S)
+    assert pulse.locked_by is LockedBy.TIME
+    assert before_ns + 50_000_000 <= pulse.locked_ns < pulse.released_ns + MAX_S * 1e9
+    with pytest.raises(ValueError, match="at most"):
+        bench.relay.shorten(MAX_S + 1)
+
+
 def test_fail__without_a_pulse_nothing_is_extended(bench: Bench) -> None:
     """Not before, not after, and not when the relay is closed."""
     bench.relay.extend(MAX_S)

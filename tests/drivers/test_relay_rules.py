@@ -181,6 +181,15 @@ class RelayRules(RuleBasedStateMachine):
             self.renewed_ns, self.ends_ns = self.clock.now_ns, self.clock.now_ns + round(pulse_s * 1e9)
         assert self.line.driven == before
 
+    @rule(pulse_s=LENGTHS_S)
+    def shorten(self, pulse_s: float) -> None:
+        """A pulse under way ends sooner, never later, and the line is not driven for it."""
+        before = list(self.line.driven)
+        self.relay.shorten(pulse_s)
+        if self.ends_ns is not None:
+            self.ends_ns = min(self.ends_ns, self.clock.now_ns + round(pulse_s * 1e9))
+        assert self.line.driven == before
+
     @rule(by=st.sampled_from(LockedBy))
     def lock(self, by: LockedBy) -> None:
         """An order ends the pulse; that it did not lock is said."""

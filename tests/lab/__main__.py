@@ -4,32 +4,61 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 
-from tests.lab.board import Lab, sh
-from tests.lab.board_desk import DeskLab
+from tests.lab.board import Lab, LabError, Record, sh
+from tests.lab.desk import DeskLab
+from tests.lab.doors import HUNG_S, KILLED_S, Doors
+from tests.lab.inputs import Inputs
+from tests.lab.readers import TABLES, Readers
+from tests.lab.sandbox import Sandbox
+from tests.lab.site import LOCKED, Site
+
+CODES = 20
+"""For each door; what is left over is no matter."""
+
+
+def steps(lab: Lab) -> list[Callable[[], None]]:
+    """The agent alone first, then with the desk beside it."""
+    site = Site(lab)
+    doors, inputs, readers, sandbox = Doors(site), Inputs(site), Readers(site), Sandbox(lab)
+    desk = DeskLab(site, readers)
+    return [
+        lab.record.begin,
+        partial(site.install, TABLES),
+        partial(site.issue, CODES),
+        readers.prepare,
+        doors.start,
+        readers.ready,
+        doors.grant,
+        doors.bound,
+        doors.office,
+        *(inputs.opened, inputs.forced, inputs.held, inputs.tampered),
+        *(inputs.fire, inputs.fire_in_lockout),
+        *(readers.wiegand, readers.keyboard, readers.serial, readers.osdp),
+        sandbox.deny,
+        partial(doors.end, "SIGKILL", "kill -KILL {pid}", KILLED_S),
+        partial(doors.end, "SIGSEGV", "kill -SEGV {pid}", KILLED_S),
+        partial(doors.end, "SIGSTOP (hung: the watchdog)", "kill -STOP {pid}", HUNG_S),
+        partial(doors.end, "systemctl restart", "systemctl restart tourlatch", KILLED_S),
+        partial(doors.end, "systemctl stop", "systemctl stop tourlatch", KILLED_S),
+        inputs.fire_in_restart,
+        site.count,
+        *(desk.start, desk.join, desk.book, desk.open, desk.crash, desk.keep_apart, desk.heal, desk.cancel, desk.stop, desk.count),
+        doors.count,
+    ]
 
 
 def main() -> int:
-    """The agent alone first, then with the desk beside it."""
-    lab = Lab()
-    desk = DeskLab(lab)
-    agent_steps = (
-        lab.install,
-        lab.start,
-        lab.grant,
-        partial(lab.end_in_pulse, "KILL", 30),
-        partial(lab.end_in_pulse, "STOP", 60),
-        lab.stop,
-        lab.count,
-    )
-    desk_steps = (desk.start, desk.join, desk.book, desk.open, desk.crash, desk.keep_apart, desk.heal, desk.cancel, desk.stop, desk.count)
+    """Run them."""
+    lab = Lab(Record(LOCKED))
     try:
-        for step in agent_steps + desk_steps:
+        for step in steps(lab):
             step()
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
+    except (LabError, subprocess.TimeoutExpired) as error:
         print(f"FAILED: {error}")
-        print(sh("journalctl -u tourlatch -u 'tourlatch-desk' --no-pager -o cat | tail -60", is_needed=False))
+        print(sh("journalctl -u tourlatch -u 'tourlatch-desk' --no-pager -o cat | tail -80", is_needed=False))
         return 1
     print(f"{len(lab.rows)} passed, 0 failed")
     return 0

@@ -1,6 +1,7 @@
-"""The agent on the emulated board, as root: installs as a user would, and watches the lines from outside the agent.
+"""The emulated board from inside: shell commands, the agent's journal, the outside ends of its lines, and the kernel's record of them.
 
-Emulation is about fifteen times slower than a Pi, so time limits here are wide; a pulse's length is told and held to 15 %.
+Rule: what an output line does is taken from the kernel: a probe on each function of the simulated chip notes every level that it is
+      given, with its time, so no instant between two looks is missed. What the outside sees (sysfs) is compared with the record.
 """
 
 from __future__ import annotations
@@ -8,210 +9,196 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import threading
 import time
-import tty
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-PULSE_S = 4.0
-FRONT, SIDE = 17, 22  # active high, active low
-LINES = {"front": FRONT, "side": SIDE}
-LOCKED = {FRONT: "0", SIDE: "1"}
-CONFIG = f"""
-community_id = "1001"
-time_zone = "America/Los_Angeles"
-[clock]
-trust = "system"
-[knock]
-base_url = "http://127.0.0.1:9"
-[[door]]
-name = "front"
-pulse_s = {PULSE_S}
-relay = {{ driver = "gpio", pin = {FRONT}, active = "high" }}
-reader = [{{ driver = "serial", name = "front-scanner", port = "/run/scanner-front" }}]
-[[door]]
-name = "side"
-pulse_s = {PULSE_S}
-relay = {{ driver = "gpio", pin = {SIDE}, active = "low" }}
-reader = [{{ driver = "serial", name = "side-scanner", port = "/run/scanner-side" }}]
+CHIP = Path("/sys/devices/platform/gpio-sim.0")
+TRACING = Path("/sys/kernel/tracing")
+PROBES = """p:lab/set gpio_sim:gpio_sim_set pin=%si:u32 value=%dx:s32
+p:lab/many gpio_sim:gpio_sim_set_multiple mask=+0(%si):x64 bits=+0(%dx):x64
+p:lab/out gpio_sim:gpio_sim_direction_output pin=%si:u32 value=%dx:s32
+p:lab/in gpio_sim:gpio_sim_direction_input pin=%si:u32
+p:lab/free gpio_sim:gpio_sim_free pin=%si:u32
 """
-# gpiozero wants a board's revision; the lab's stands in a file bound over /proc/cpuinfo, which the unit's own /proc does not have
-DROP_IN = "[Service]\nBindReadOnlyPaths=/run/cpuinfo:/proc/cpuinfo\n"
+NOTED = re.compile(r"^\s*.+-(\d+)\s+\[\d+\] \S+\s+(\d+\.\d+): (set|many|out|in|free): \(.*?\)(.*)$")
+JOURNAL = Path("/var/lib/tourlatch/journal.db")
+
+
+class LabError(Exception):
+    """A step did not show what it must; the sentence says what was seen."""
 
 
 def sh(command: str, *, is_needed: bool = True, timeout_s: float = 300) -> str:
     """Run a command and return its output; stop the lab when it fails."""
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=timeout_s)
     if done.returncode and is_needed:
-        raise RuntimeError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
+        raise LabError(f"{command}: {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout.strip()
 
 
-class Watch(threading.Thread):
-    """Records each change of the two lines, as the outside world sees them."""
+def until(holds: Callable[[], bool], limit_s: float, what: Callable[[], str] | str, *, pause_s: float = 0.02) -> float:
+    """Seconds until something holds; raises `LabError` saying what was awaited, and what was seen instead."""
+    began_s = time.monotonic()
+    while not holds():
+        if time.monotonic() - began_s > limit_s:
+            raise LabError(f"not within {limit_s:.0f} s: {what if isinstance(what, str) else what()}")
+        time.sleep(pause_s)
+    return time.monotonic() - began_s
 
-    def __init__(self) -> None:
+
+def main_pid() -> str:
+    """The agent's, by systemd; `0` when there is none."""
+    return sh("systemctl show tourlatch -P MainPID")
+
+
+def is_running(*, but: str = "0") -> bool:
+    """Whether the unit is up and ready, with another process than `but`."""
+    state, pid = sh("systemctl show tourlatch -P SubState -P MainPID").split()
+    if state.isdigit():
+        state, pid = pid, state
+    return state == "running" and pid != but
+
+
+class Pin:
+    """A line's end outside the board: a contact, a button, a panel, or what a relay board sees."""
+
+    def __init__(self, number: int) -> None:
+        folder = next(CHIP.glob(f"gpiochip*/sim_gpio{number}"))
+        self.number = number
+        self._value = os.open(folder / "value", os.O_RDONLY)
+        self._pull = os.open(folder / "pull", os.O_WRONLY)
+
+    def level(self) -> int:
+        """0 or 1, now."""
+        return int(os.pread(self._value, 1, 0))
+
+    def drive(self, level: int) -> None:
+        """From outside; an output of the board's is not moved by it."""
+        os.pwrite(self._pull, b"pull-up" if level else b"pull-down", 0)
+
+
+class Record(threading.Thread):
+    """The kernel's record of the relays' lines.
+
+    `locked` gives each pin's locked level, at which its resistor holds it when nobody drives. `changes` has each level that the outside
+    sees; `drives` each level that a thread of some process gave, whether it changed anything or not.
+    """
+
+    def __init__(self, locked: dict[int, int]) -> None:
         super().__init__(daemon=True)
+        self.locked = locked
+        self.pins = {number: Pin(number) for number in locked}
         self.changes: list[tuple[float, int, str]] = []
-        chip = Path("/sys/devices/platform/gpio-sim.0")
-        self._paths = {pin: next(chip.glob(f"gpiochip*/sim_gpio{pin}/value")) for pin in (FRONT, SIDE)}
+        self.drives: list[tuple[float, int, int, int]] = []
+        self._level = dict(locked)
 
-    def level(self, pin: int) -> str:
-        """`0` or `1`, now."""
-        return self._paths[pin].read_text().strip()
+    def begin(self) -> None:
+        """Pull the lines to locked, and probe."""
+        for number, level in self.locked.items():
+            self.pins[number].drive(level)
+        (TRACING / "trace_clock").write_text("mono")
+        (TRACING / "kprobe_events").write_text(PROBES)
+        (TRACING / "events/lab/enable").write_text("1")
+        self.start()
 
     def run(self) -> None:
-        """Look every few milliseconds."""
-        before = {pin: self.level(pin) for pin in self._paths}
-        while True:
-            for pin in self._paths:
-                now = self.level(pin)
-                if now != before[pin]:
-                    self.changes.append((time.monotonic(), pin, now))
-                    before[pin] = now
-            time.sleep(0.003)
+        """Read what the kernel notes, for as long as the board is up."""
+        with (TRACING / "trace_pipe").open() as lines:
+            for line in lines:
+                if found := NOTED.match(line):
+                    values = {name: int(value, 0) for name, value in re.findall(r"(\w+)=(\S+)", found[4])}
+                    for pin, level in self._levels(found[3], values):
+                        self._take(float(found[2]), found[3], pin, level, int(found[1]))
 
-    def until(self, holds: Callable[[], bool], limit_s: float, *, pause_s: float = 0.01) -> float:
-        """Seconds until something holds, which is looked at again after each pause."""
-        began_s = time.monotonic()
-        while not holds():
-            if time.monotonic() - began_s > limit_s:
-                raise RuntimeError(f"not within {limit_s:.0f} s; changes so far: {self.changes}")
-            time.sleep(pause_s)
-        return time.monotonic() - began_s
+    def _levels(self, what: str, values: dict[str, int]) -> list[tuple[int, int]]:
+        if what == "many":
+            return [(pin, values["bits"] >> pin & 1) for pin in self.locked if values["mask"] >> pin & 1]
+        pin = values["pin"]
+        if pin not in self.locked or what == "in":
+            return []
+        return [(pin, self.locked[pin] if what == "free" else int(values["value"] != 0))]
 
-    def pulse_s(self, pin: int, since: int) -> float:
-        """The length of the one pulse on `pin` among the changes from `since` on."""
-        seen = [(at, level) for at, which, level in self.changes[since:] if which == pin]
-        released = "1" if LOCKED[pin] == "0" else "0"
-        if [level for _, level in seen] != [released, LOCKED[pin]]:
-            raise RuntimeError(f"not one pulse on {pin}: {seen}")
-        return seen[1][0] - seen[0][0]
+    def _take(self, at_s: float, what: str, pin: int, level: int, thread: int) -> None:
+        if what != "free":
+            self.drives.append((at_s, pin, level, thread))
+        if level != self._level[pin]:
+            self._level[pin] = level
+            self.changes.append((at_s, pin, str(level)))
+
+    def level(self, pin: int) -> int:
+        """What the outside sees now."""
+        return self.pins[pin].level()
+
+    def is_locked(self, pin: int) -> bool:
+        """Whether the outside sees the locked level now."""
+        return self.level(pin) == self.locked[pin]
+
+    def are_locked(self) -> bool:
+        """All of them."""
+        return all(map(self.is_locked, self.locked))
+
+    def agrees(self) -> bool:
+        """Whether the outside sees what the record says; moments later at the latest."""
+        return all(self.level(pin) == level for pin, level in self._level.items())
+
+    def pulses(self, pin: int, since: int = 0) -> list[tuple[float, float]]:
+        """Each release on a pin among the changes from `since` on, by begin and end; one under way ends at infinity."""
+        times = [at_s for at_s, which, _ in self.changes[since:] if which == pin]
+        return [(times[place], times[place + 1] if place + 1 < len(times) else float("inf")) for place in range(0, len(times), 2)]
 
 
 class Lab:
-    """The steps, and a table of what each showed."""
+    """What every step uses, and a table of what each showed."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: Record) -> None:
         self.rows: list[tuple[str, str]] = []
-        self.watch = Watch()
-        self._scanners: dict[str, int] = {}
-        self._codes = 0
+        self.record = record
+        self.began_s = time.monotonic()
+        self.codes: list[str] = []
 
     def say(self, what: str, shown: str) -> None:
         """One row, at once."""
         self.rows.append((what, shown))
-        print(f"  {what:58} {shown}", flush=True)
+        print(f"{time.monotonic() - self.began_s:6.0f} s  {what:72} {shown}", flush=True)
 
-    def install(self) -> None:
-        """As the README says, without a network, on a board whose resistors pull each line to where its relay is off."""
-        sh(f"pin {FRONT} down; pin {SIDE} up")
-        sh("getent group dialout || groupadd -r dialout")
-        began_s = time.monotonic()
-        sh("PIP_NO_INDEX=1 PIP_FIND_LINKS=/lab/wheels sh /lab/src/systemd/install.sh --desk", timeout_s=900)
-        Path("/etc/tourlatch/agent.toml").write_text(CONFIG)
-        sh("tourlatch keys new -f /root/keys; install -m 644 /root/keys/*.pub.toml /etc/tourlatch/keys/")
-        key = Path("/etc/tourlatch/credentials/knock-appointment-key")
-        key.touch(0o600)
-        key.write_text("lab\n")
-        for name in ("front", "side"):
-            master, line = os.openpty()
-            tty.setraw(line)
-            path = os.ttyname(line)
-            sh(f"chgrp dialout {path}; chmod 660 {path}; ln -sf {path} /run/scanner-{name}")
-            self._scanners[name] = master
-        drop_in = Path("/etc/systemd/system/tourlatch.service.d/lab.conf")
-        drop_in.parent.mkdir()
-        drop_in.write_text(DROP_IN)
-        sh("systemctl daemon-reload; tourlatch check")
-        self.say("installed by systemd/install.sh --desk, offline", f"{time.monotonic() - began_s:.0f} s")
+    def journal(self, since: int = 0, door: str | None = None) -> list[dict[str, Any]]:
+        """The agent's journal from a number on, oldest first; of one door, if it is given."""
+        if not JOURNAL.exists():
+            return []
+        with closing(sqlite3.connect(f"file:{JOURNAL}?mode=ro", uri=True, timeout=20)) as db:
+            db.row_factory = sqlite3.Row
+            rows = [dict(row) for row in db.execute("SELECT * FROM journal WHERE seq > ? ORDER BY seq", (since,))]
+        for row in rows:
+            row["detail"] = json.loads(row["detail"]) if row.get("detail") else {}
+        return [row for row in rows if door is None or row["door"] == door]
 
-    def scan(self, door: str) -> None:
-        """A new appointment's code at a door's scanner."""
-        self._codes += 1
-        start, end = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + offset)) for offset in (-600, 3600))
-        issue = f"tourlatch code issue -f /root/keys --community 1001 --appointment {self._codes} --prospect {self._codes}"
-        code = sh(f"{issue} --door {door} --start {start} --end {end}")
-        self.show(door, code)
+    def last(self) -> int:
+        """The number of the journal's last entry."""
+        rows = self.journal()
+        return int(rows[-1]["seq"]) if rows else 0
 
-    def show(self, door: str, text: str) -> None:
-        """One line from a door's scanner or keypad."""
-        os.write(self._scanners[door], text.encode() + b"\r\n")
+    def kinds(self, since: int, door: str | None = None) -> list[str]:
+        """What the journal tells from a number on."""
+        return [str(row["kind"]) for row in self.journal(since, door)]
 
-    def pulse_s(self, door: str, since: int) -> float:
-        """The length of the one pulse at a door among the changes from `since` on, when it is over; it must be right."""
-        self.watch.until(lambda: len(self.watch.changes) >= since + 2, 60)
-        length_s = self.watch.pulse_s(LINES[door], since)
-        if abs(length_s - PULSE_S) > PULSE_S * 0.15:
-            raise RuntimeError(f"the pulse at {door} lasted {length_s:.3f} s")
-        return length_s
+    def until_kinds(self, since: int, door: str, expected: list[str], limit_s: float = 30) -> list[dict[str, Any]]:
+        """Until a door's journal has exactly these kinds from a number on, in this order."""
+        until(
+            lambda: self.kinds(since, door) == expected,
+            limit_s,
+            lambda: f"the journal of {door} has {expected}; it has {self.kinds(since, door)}",
+            pause_s=0.1,
+        )
+        return self.journal(since, door)
 
-    def is_active(self) -> bool:
-        """Whether the unit is up and ready."""
-        return sh("systemctl show tourlatch -P SubState") == "running"
+    def ask(self, **request: object) -> dict[str, Any]:
+        """The running agent's answer on its socket, as `tourlatch` programs get it."""
+        from agent import protocol
 
-    def are_locked(self) -> bool:
-        """Both lines at their locked level."""
-        return all(self.watch.level(pin) == level for pin, level in LOCKED.items())
-
-    def start(self) -> None:
-        """Started by systemd, READY by its own word, both polarities locked."""
-        sh("tourlatch lock")
-        if not self.are_locked():
-            raise RuntimeError("not locked by `tourlatch lock`")
-        self.say("`tourlatch lock` without an agent", "locked")
-        self.watch.start()
-        began_s = time.monotonic()
-        sh("systemctl start tourlatch")
-        if not self.are_locked() or any(level != LOCKED[pin] for _, pin, level in self.watch.changes):
-            raise RuntimeError(f"a line was released by the start: {self.watch.changes}")
-        self.say("started: READY, no line released on the way", f"{time.monotonic() - began_s:.0f} s")
-
-    def grant(self) -> None:
-        """One pulse of the right length on the right line; nothing for garbage."""
-        for door, active in (("front", "high"), ("side", "low")):
-            since = len(self.watch.changes)
-            self.scan(door)
-            self.say(f"a code at {door} (active {active})", f"pulse of {self.pulse_s(door, since):.3f} s for {PULSE_S} s")
-        since = len(self.watch.changes)
-        os.write(self._scanners["front"], b"GARBAGE\r\n")
-        time.sleep(3)
-        if self.watch.changes[since:]:
-            raise RuntimeError("garbage moved a line")
-        self.say("garbage", "no line moved")
-
-    def end_in_pulse(self, signal: str, limit_s: float) -> None:
-        """SIGKILL or SIGSTOP in the middle of a pulse: locked from outside, and back by itself."""
-        since = len(self.watch.changes)
-        self.scan("front")
-        self.watch.until(lambda: len(self.watch.changes) > since, 60)
-        pid = sh("systemctl show tourlatch -P MainPID")
-        sh(f"kill -{signal} {pid}")
-        locked_s = self.watch.until(self.are_locked, limit_s)
-        back_s = self.watch.until(lambda: self.is_active() and sh("systemctl show tourlatch -P MainPID") != pid, 180)
-        if not self.are_locked():
-            raise RuntimeError("released by the restart")
-        self.say(f"SIG{signal} in a pulse: locked, then running again", f"{locked_s:.1f} s, {back_s:.0f} s")
-
-    def stop(self) -> None:
-        """An orderly stop in a pulse."""
-        since = len(self.watch.changes)
-        self.scan("side")
-        self.watch.until(lambda: len(self.watch.changes) > since, 60)
-        sh("systemctl stop tourlatch")
-        if not self.are_locked():
-            raise RuntimeError("not locked after the stop")
-        self.say("stopped in a pulse", "locked")
-
-    def count(self) -> None:
-        """Every tour that was admitted is in the outbox, through kills and restarts."""
-        waiting: list[dict[str, Any]] = json.loads(sh("tourlatch outbox list --json"))
-        appointments = sorted(int(row["appointment_id"]) for row in waiting)
-        if appointments != list(range(1, self._codes + 1)):
-            raise RuntimeError(f"admitted {self._codes}, in the outbox {appointments}")
-        self.say("visits in the outbox, one for each admitted tour", str(len(appointments)))
-        exposure = re.findall(r"level for tourlatch.service: ([0-9.]+)", sh("systemd-analyze security tourlatch --no-pager"))
-        self.say("security score of the running unit", exposure[0])
+        return protocol.ask(Path("/run/tourlatch/agent.sock"), request)

@@ -65,3 +65,30 @@ def test_fail__the_version_in_use_is_never_built_over(device: Device) -> None:
     assert done.returncode != 0
     assert device.link("venv") == "same"
     assert (device.home / "venv" / "bin" / "tourlatch").is_file()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '[[door.reader]]\ndriver = "osdp"\n',
+        "[[door.reader]]\ndriver='osdp'\n",
+        'reader = [{ driver = "osdp", name = "wall" }]\n',
+        'reader = [\n  { name = "wall", driver = "osdp" },\n]\n',
+        '"driver" = "osdp"  # on the wall\n',
+    ],
+)
+def test_ok__an_upgrade_brings_what_the_readers_of_the_configuration_need(device: Device, written: str) -> None:
+    """In whatever way TOML lets the reader be written: without its package the new version would not start."""
+    device.install("--osdp")
+    (device.etc / "agent.toml").write_text(f"[[door]]\n{written}", "utf-8")
+    done = device.install()
+    assert done.returncode == 0, done.stderr
+    assert [line for line in device.did() if "import osdp_sys" in line] != []
+
+
+def test_fail__a_reader_that_is_commented_out_brings_nothing(device: Device) -> None:
+    """Only what is in force counts."""
+    device.install()
+    (device.etc / "agent.toml").write_text('  # driver = "osdp"\ndriver = "serial"\n', "utf-8")
+    device.install()
+    assert [line for line in device.did() if "osdp" in line] == []

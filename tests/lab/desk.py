@@ -9,10 +9,15 @@ import json
 import re
 import time
 import urllib.request
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.lab.board import CONFIG, PULSE_S, Lab, sh
+from tests.lab.board import LabError, sh, until
+from tests.lab.doors import check
+from tests.lab.readers import TABLES, Readers
+from tests.lab.site import DOORS, HEAD, PULSE_S, SECOND, Site, door_table
 
 GRACE_MIN = 180
 """So wide that the first free tours have begun as far as the door is concerned."""
@@ -33,16 +38,16 @@ name = "front"
 [[community.door]]
 name = "side"
 """
-AGENT_CONFIG = CONFIG.replace('"http://127.0.0.1:9"', '"http://127.0.0.1:8790"\nprospect_key_file = "knock-prospect-key"').replace(
-    '[[door]]\nname = "front"',
-    f"""[rules]
-grace_before_min = {GRACE_MIN}
-[desk]
-url = "http://127.0.0.1:8780"
-[[door]]
-name = "front"
-desk_token_file = "door_front.token"
-pin_key_file = "door_front.pin-key\"""",
+DOOR_KEYS = 'desk_token_file = "door_front.token"\npin_key_file = "door_front.pin-key"'
+KNOCK_URL = 'base_url = "http://127.0.0.1:8790"\nprospect_key_file = "knock-prospect-key"'
+AGENT_HEAD = HEAD.replace('base_url = "http://127.0.0.1:9"', KNOCK_URL).replace("[rules]", f"[rules]\ngrace_before_min = {GRACE_MIN}")
+AGENT_CONFIG = "".join(
+    (
+        AGENT_HEAD,
+        '[desk]\nurl = "http://127.0.0.1:8780"\n',
+        door_table("front", more=DOOR_KEYS, readers=TABLES),
+        *(door_table(name) for name in DOORS if name != "front"),
+    )
 )
 # `tourlatch sandbox`, but open day and night, so that the lab can be run at any hour
 KNOCK = """
@@ -86,8 +91,11 @@ def shown(property_name: str) -> str:
 class DeskLab:
     """The steps with the desk, on a lab whose agent was proved before."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
+    def __init__(self, site: Site, readers: Readers) -> None:
+        self.site = site
+        self.lab = site.lab
+        self.record = site.record
+        self.readers = readers
         self._tours: list[dict[str, Any]] = []
         self._before, self._killed_s = 0, 0.0
 
@@ -104,7 +112,7 @@ class DeskLab:
         sh("systemctl start tourlatch-desk")
         took_s = time.monotonic() - began_s
         if shown("StatusText") != "Serving http://127.0.0.1:8780":
-            raise RuntimeError(f"the desk says {shown('StatusText')!r}")
+            raise LabError(f"the desk says {shown('StatusText')!r}")
         self.lab.say("the desk: started under its unit, READY by its own word", f"{took_s:.0f} s")
 
     def join(self) -> None:
@@ -113,9 +121,9 @@ class DeskLab:
         sh(f"tourlatch tokens new-door --door front --out {folder}/front.token --pin-key-out {folder}/front.pin-key")
         Path("/etc/tourlatch/agent.toml").write_text(AGENT_CONFIG)
         sh("systemctl restart tourlatch")
-        if not self.lab.are_locked():
-            raise RuntimeError("released by the restart")
-        took_s = self.lab.watch.until(lambda: self._feed()["state"] == "fresh", 90, pause_s=1)
+        if not self.record.are_locked():
+            raise LabError("released by the restart")
+        took_s = until(lambda: self._feed()["state"] == "fresh", 90, lambda: f"a fresh feed: {self._feed()}", pause_s=1)
         self.lab.say("a token for the door, the agent restarted: the feed is fresh", f"{took_s:.0f} s")
 
     def _feed(self) -> dict[str, Any]:
@@ -131,53 +139,71 @@ class DeskLab:
             self._tours.append(json.loads(sh(f"tourlatch book --json --start {start} {person}")))
         took_s = time.monotonic() - began_s
         if [tour["state"] for tour in self._tours] != ["confirmed"] * 2:
-            raise RuntimeError(f"not confirmed: {[(tour['state'], tour['words']) for tour in self._tours]}")
-        self.lab.watch.until(lambda: told("roster door=front") >= heard + 2, HEARD_S, pause_s=0.5)
+            raise LabError(f"not confirmed: {[(tour['state'], tour['words']) for tour in self._tours]}")
+        until(lambda: told("roster door=front") >= heard + 2, HEARD_S, "the door hearing of both", pause_s=0.5)
         self.lab.say("`tourlatch book` in root's shell, of free times", f"2 confirmed, {took_s / 2:.0f} s each")
 
     def open(self) -> None:
-        """The first prospect's code, and then their PIN at the same reader."""
-        for name in ("code", "pin"):
-            since = len(self.lab.watch.changes)
-            self.lab.show("front", self._tours[0][name])
-            self.lab.say(f"the booking's {name} at front", f"pulse of {self.lab.pulse_s('front', since):.3f} s for {PULSE_S} s")
+        """The first prospect's code, their PIN at the same reader, and their PIN on the Wiegand keypad."""
+        pin = str(self._tours[0]["pin"])
+        self._pulse("the booking's code at front", lambda: self.site.show("front", self._tours[0]["code"]))
+        self._pulse("the booking's PIN at front", lambda: self.site.show("front", pin))
+        self._pulse("the booking's PIN on the Wiegand keypad", lambda: self.readers.type_pin(pin))
+
+    def _pulse(self, what: str, show: Callable[[], None], *, tries: int = 3) -> None:
+        """What is shown makes one pulse of the right length; a Wiegand keypad may have to be used again, see there."""
+        pin = DOORS["front"].pin
+        mark = len(self.record.pulses(pin))
+        for attempt in range(tries):
+            show()
+            try:
+                until(lambda: len(self.record.pulses(pin)) > mark, 15, what)
+                break
+            except LabError:
+                if attempt == tries - 1:
+                    raise
+        self.site.released.update((pin, SECOND))
+        self.site.until_locked("front")
+        begin_s, end_s = self.record.pulses(pin)[-1]
+        until(lambda: self.record.is_locked(SECOND), 10, "the second relay at rest")
+        self.lab.say(what, f"{check(what, end_s - begin_s, PULSE_S)} for {PULSE_S} s")
 
     def crash(self) -> None:
         """SIGKILL: systemd starts the desk anew."""
         self._before, self._killed_s, pid = told("feed_back"), time.monotonic(), shown("MainPID")
         sh("systemctl kill -s KILL tourlatch-desk")
-        self.lab.watch.until(lambda: shown("SubState") == "running" and shown("MainPID") != pid, 180, pause_s=0.5)
+        until(lambda: shown("SubState") == "running" and shown("MainPID") != pid, 180, "the desk running again", pause_s=0.5)
         if shown("NRestarts") != "1":
-            raise RuntimeError(f"restarted {shown('NRestarts')} times")
+            raise LabError(f"restarted {shown('NRestarts')} times")
         self.lab.say("the desk, SIGKILL: serving again", f"{time.monotonic() - self._killed_s:.0f} s")
 
     def heal(self) -> None:
         """The door hears the new desk without anybody's help; how soon depends on how long it had asked in vain, a minute at most."""
-        self.lab.watch.until(lambda: told("feed_back") > self._before, 120, pause_s=0.5)
+        until(lambda: told("feed_back") > self._before, 120, "the door hearing the desk again", pause_s=0.5)
         self.lab.say("the door: hears the desk again by itself", f"{time.monotonic() - self._killed_s:.0f} s after the kill")
 
     def cancel(self) -> None:
         """Cancelled in root's shell: the door hears it from the running desk, and refuses code and PIN; Knock is told."""
         heard, tour = told("roster door=front"), self._tours[0]
         sh(f"tourlatch cancel {tour['appointment_id']}")
-        took_s = self.lab.watch.until(lambda: told("roster door=front") > heard, HEARD_S, pause_s=0.2)
+        took_s = until(lambda: told("roster door=front") > heard, HEARD_S, "the door hearing of the cancel", pause_s=0.2)
         self._refuse(tour["code"], "cancelled")
         self._refuse(tour["pin"], "wrong_pin")
         self.lab.say("`tourlatch cancel`, then the code and the PIN: refused", f"heard within {took_s:.1f} s")
         feed = self._feed()
         if feed["state"] != "fresh" or feed["trouble"]:
-            raise RuntimeError(f"the feed: {feed}")
+            raise LabError(f"the feed: {feed}")
         self.lab.say("`tourlatch status`: the feed", f"{feed['state']}, {feed['applied']} entries")
-        self.lab.watch.until(lambda: len(knock("cancel")) == 1, 60, pause_s=1)
+        until(lambda: len(knock("cancel")) == 1, 60, "the cancel at Knock", pause_s=1)
 
     def _refuse(self, text: str, reason: str) -> None:
         """Shown at front, it is refused for this reason and moves no line."""
-        since, words = len(self.lab.watch.changes), f"refused door=front .*reason={reason}"
+        since, words = len(self.record.changes), f"refused door=front .*reason={reason}"
         before = told(words)
-        self.lab.show("front", text)
-        self.lab.watch.until(lambda: told(words) > before, 30, pause_s=0.2)
-        if self.lab.watch.changes[since:]:
-            raise RuntimeError(f"refused as {reason}, and a line moved: {self.lab.watch.changes[since:]}")
+        self.site.show("front", text)
+        until(lambda: told(words) > before, 30, words, pause_s=0.2)
+        if self.record.changes[since:]:
+            raise LabError(f"refused as {reason}, and a line moved: {self.record.changes[since:]}")
 
     def keep_apart(self) -> None:
         """Neither program's user can open what is the other's, or root's; each can open its own."""
@@ -189,7 +215,7 @@ class DeskLab:
         wrong = [f"{user} {path}" for (user, path), is_open in opened.items() if (is_open == "yes") != (path in own[user])]
         devices = sorted(path.name for path in Path(f"/proc/{shown('MainPID')}/root/dev").glob("gpiochip*"))
         if wrong or devices:
-            raise RuntimeError(f"can be opened, or not, against what is promised: {wrong}; the desk sees {devices}")
+            raise LabError(f"can be opened, or not, against what is promised: {wrong}; the desk sees {devices}")
         count = sum(len(owned) for owned in own.values())
         self.lab.say("stores, keys, secrets, pins: others' opened, own opened", f"0 of {len(opened) - count}, {count} of {count}")
         exposure = re.findall(r"level for tourlatch-desk.service: ([0-9.]+)", sh("systemd-analyze security tourlatch-desk --no-pager"))
@@ -202,12 +228,10 @@ class DeskLab:
         sh("systemctl stop tourlatch-desk")
         took_s = time.monotonic() - began_s
         if shown("Result") != "success" or shown("SubState") != "dead":
-            raise RuntimeError(f"the desk ended as {shown('Result')}, {shown('SubState')}")
+            raise LabError(f"the desk ended as {shown('Result')}, {shown('SubState')}")
+        self.lab.say("the desk stopped, in an orderly way", f"{took_s:.1f} s")
         for name in ("code", "pin"):
-            since = len(self.lab.watch.changes)
-            self.lab.show("front", self._tours[1][name])
-            self.lab.pulse_s("front", since)
-        self.lab.say("the desk stopped: another booking's code and PIN open", f"after {took_s:.1f} s")
+            self._pulse(f"without a desk: another booking's {name}", partial(self.site.show, "front", str(self._tours[1][name])))
 
     def count(self) -> None:
         """Knock has what was booked, who came, and what was cancelled: each once."""
@@ -216,7 +240,7 @@ class DeskLab:
         def came() -> list[str]:
             return sorted(str(one["body"]["appointmentId"]) for one in knock("visit"))
 
-        self.lab.watch.until(lambda: len(came()) >= len(expected), 60, pause_s=1)
+        until(lambda: len(came()) >= len(expected), 60, lambda: f"visits at Knock: {came()}", pause_s=1)
         if came() != expected or len(knock("request")) != len(expected):
-            raise RuntimeError(f"booked {expected}, requests {len(knock('request'))}, visits {came()}")
+            raise LabError(f"booked {expected}, requests {len(knock('request'))}, visits {came()}")
         self.lab.say("at Knock: booked, visited, cancelled", f"{len(expected)}, {len(expected)}, {len(knock('cancel'))}")
