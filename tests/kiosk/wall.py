@@ -124,12 +124,14 @@ class Wall:
         self.stage.config_path.write_text(text, "utf-8")
         await self.stage.start_agent()
 
-    def kiosk(self, more: str = "", *, top: str = "", look: str = "welcome_s = 60\nrefused_s = 120") -> Kiosk:
+    def kiosk(
+        self, more: str = "", *, top: str = "", look: str = "welcome_s = 60\nrefused_s = 120", pad: str = "", book: str = ""
+    ) -> Kiosk:
         """A kiosk, started: with PIN pad, help, staff and, if there is a desk, booking; `more` are tables of its file."""
         text = f'door = "front"\nagent_socket = "{self.folder}/agent.sock"\ntime_zone = "{self.zone}"\n'
-        text += f'help_phone = "+1 555 0100"\n{top}\n[look]\nname = "Juniper Flats"\n{look}\n\n[pin_pad]\n\n[help]\n\n[staff]\n\n'
+        text += f'help_phone = "+1 555 0100"\n{top}\n[look]\nname = "Juniper Flats"\n{look}\n\n[pin_pad]\n{pad}\n\n[help]\n\n[staff]\n\n'
         if self._has_desk:
-            text += f'[book]\nurl = "{self.stage.desk.url}"\ncommunity = "juniper-flats"\n\n'
+            text += f'[book]\nurl = "{self.stage.desk.url}"\ncommunity = "juniper-flats"\n{book}\n\n'
         kiosk = Kiosk(self.folder / f"kiosk-{len(self._kiosks)}", text + more)
         self._kiosks.append(kiosk)
         kiosk.start()
@@ -159,17 +161,20 @@ class Wall:
 
     def scan(self, text: str) -> None:
         """Write what the scanner would send; events from before are forgotten."""
-        self._forget()
+        self.forget()
         self.stage.scan(text)
 
-    def _forget(self) -> None:
+    def forget(self) -> list[dict[str, Any]]:
+        """The agent's events that nobody has waited for so far; they are forgotten."""
+        events = []
         with suppress(queue.Empty):
             while True:
-                self.stage._events.get_nowait()
+                events.append(self.stage._events.get_nowait())
+        return events
 
     def scan_at_gym(self, text: str) -> None:
         """Write what the other door's scanner would send."""
-        self._forget()
+        self.forget()
         os.write(self._gym, text.encode("ascii") + b"\r\n")
 
     def unplug(self) -> None:
