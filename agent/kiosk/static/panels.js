@@ -73,6 +73,7 @@
       quiet("pad-title", say(job.title));
       quiet("pad-text", say(job.text));
       quiet("pad-said", "");
+      quiet("pad-told", "");
       draw();
       dots();
       open("pad");
@@ -135,7 +136,7 @@
       dots();
       quiet("pad-said", "");
       byId("dots").dataset.count = typed.length;
-      quiet("told", say(job.count, { n: typed.length }));
+      quiet("pad-told", say(job.count, { n: typed.length }));
     }
 
     // Never a digit: only how many there are.
@@ -303,7 +304,8 @@
       const size = Math.max(16, parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.7);
       sheet.replaceSync(
         `html { font-size: ${size}px; user-select: none; -webkit-user-select: none; scrollbar-width: thin; } * { cursor: none !important; }` +
-        ".skip, [data-print], a[download], a[href^='tel:']::after { display: none !important; } input, textarea { user-select: text; -webkit-user-select: text; }",
+        ".times { grid-template-columns: repeat(auto-fill, minmax(7.4rem, 1fr)) !important; } .times a { white-space: nowrap; padding-inline: .2rem !important; }" +
+        ".skip, [data-print], a[download] { display: none !important; } input, textarea { user-select: text; -webkit-user-select: text; }",
       );
       page.adoptedStyleSheets = [sheet];
     } catch {
@@ -403,12 +405,21 @@
     byId("staff-facts").replaceChildren(...rows.map(([name, value]) => element("div", {}, element("dt", {}, say(name)), element("dd", {}, value))));
   }
 
-  async function askStaff(what, reason, done) {
+  // One after the other: the agent looks at one PIN at a time, and an order must not meet the look before it.
+  let staffTurn = Promise.resolve();
+  function askStaff(what, reason, done) {
     touchStaff();
+    const pin = staffPin; // what was touched is done, though the panel is shut meanwhile
+    staffTurn = staffTurn.then(() => askStaffNow(pin, what, reason, done));
+  }
+
+  async function askStaffNow(pin, what, reason, done) {
     try {
-      const told = await post("/screen/staff", { pin: staffPin, what, reason });
-      done(told);
-      if (what !== "show" && byId("staff").open) showStaff(await post("/screen/staff", { pin: staffPin, what: "show", reason: "" }));
+      const told = await post("/screen/staff", { pin, what, reason });
+      if (byId("staff").open) done(told);
+      if (what === "show" || !byId("staff").open) return;
+      const look = await post("/screen/staff", { pin, what: "show", reason: "" });
+      if (byId("staff").open) showStaff(look);
     } catch (error) {
       quiet("staff-said", trouble(error));
     }
