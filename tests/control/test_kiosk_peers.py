@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -272,3 +274,21 @@ def test_pace__is_of_all_pages_together_and_not_of_staff(serving: Serving, tmp_p
                 writer.transport.abort()
 
     asyncio.run(play())
+
+
+def test_many__who_asks_waits_for_a_place_among_those_who_knock(tmp_path: Path) -> None:
+    """With more knocking than the kernel keeps, a command waits its turn instead of saying that no agent answers."""
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(tmp_path / "s"))
+        door.listen(0)
+        with socket.socket(socket.AF_UNIX) as other, ThreadPoolExecutor(1) as commands:
+            other.connect(str(tmp_path / "s"))
+            asked = commands.submit(protocol.ask, tmp_path / "s", {"do": "lock"})
+            time.sleep(0.05)
+            assert not asked.done()
+            door.accept()[0].close()
+            peer, _ = door.accept()
+            with peer, peer.makefile("rb") as lines:
+                assert json.loads(lines.readline()) == {"do": "lock"}
+                peer.sendall(b'{"ok":true}\n')
+            assert asked.result(10) == {"ok": True}

@@ -24,13 +24,13 @@ import os, socket, sys, threading, time
 if len(sys.argv) > 2:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
 lines = b''.join(b'{"do":"%s","door":"front","pin":"%08d","what":"show"}\\n' % (do, n) for n in range(40) for do in
-                 (b"screen_pin", b"screen_staff", b"screen_help", b"status", b"events", b"lock"))
+                 (b"screen_help", b"screen_pin", b"screen_staff", b"status", b"events", b"lock"))
 def flood():
     while True:
         peer = socket.socket(socket.AF_UNIX)
         try:
             peer.connect(sys.argv[1])
-            peer.settimeout(0.2)
+            peer.settimeout(5)
             while True:
                 peer.sendall(lines)
         except OSError:
@@ -65,6 +65,7 @@ def _flood(stage: Stage, play: Play) -> None:
         assert flooding.stdout.readline() == b"floods\n"
 
         async def story() -> None:
+            await stage.event("help_called")
             for number in range(10):
                 late = stage.sign({"appointmentId": number, "prospectId": 2}, to_iso(now_ms - 90_000_000), to_iso(now_ms - 80_000_000))
                 began_s = time.monotonic()
