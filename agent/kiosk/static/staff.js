@@ -1,0 +1,127 @@
+// What staff see behind their PIN, and what they may order; all of it is gone when it is shut.
+"use strict";
+
+(() => {
+  const { byId, say, now, element } = Kiosk;
+  const { Pad, open, post, quiet, trouble } = Panels;
+  const STAFF_DIGITS = [6, 12];
+
+  let staffPin = "";
+  let staffTimer = 0;
+
+  byId("staff-open")?.addEventListener("click", () => {
+    Pad.begin({
+      digits: STAFF_DIGITS, title: "staff_title", text: "staff_text", count: "staff_typed", clearMs: 20_000,
+      isShuffled: Kiosk.state?.pin?.is_shuffled ?? false, canLock: false,
+      done: async (pin) => {
+        Pad.wait(true);
+        try {
+          const told = await post("/screen/staff", { pin, what: "show" });
+          staffPin = pin;
+          byId("pad").close();
+          showStaff(told);
+          quiet("staff-said", "");
+          askReason(false);
+          open("staff");
+          touchStaff();
+        } catch (error) {
+          quiet("pad-said", trouble(error));
+        } finally {
+          Pad.wait(false);
+        }
+      },
+    });
+  });
+
+  function touchStaff() {
+    clearTimeout(staffTimer);
+    staffTimer = setTimeout(() => byId("staff").close(), (Kiosk.state?.staff_idle_s ?? 60) * 1000);
+  }
+
+  function timeOf(ms) {
+    const options = { hour: "numeric", minute: "2-digit", timeZone: Kiosk.facts.zone };
+    return new Intl.DateTimeFormat(`${Kiosk.language}-${Kiosk.facts.country}`, options).format(ms);
+  }
+
+  function showStaff(told) {
+    const tours = (told.tours ?? []).map((tour) => {
+      const came = typeof tour.admitted_ms === "number";
+      const isOver = !came && typeof tour.end_ms === "number" && tour.end_ms < now();
+      const state = came ? say("staff_came", { time: timeOf(tour.admitted_ms) }) : say(isOver ? "staff_over" : "staff_expected");
+      const when = typeof tour.start_ms === "number" ? `${timeOf(tour.start_ms)} – ${timeOf(tour.end_ms)}` : "";
+      return element("li", {},
+        ...(when ? [element("span", { class: "when" }, when)] : []), element("strong", {}, (tour.units ?? []).join(", ").replaceAll("-", "\u2011")),
+        element("span", { class: came ? "state is-good" : "state" }, state));
+    });
+    const events = (told.entries ?? []).map((entry) => {
+      const what = say(`event_${entry.kind}`) || entry.kind;
+      const why = entry.reason ? say(`why_${entry.reason}`) || entry.reason : "";
+      return element("li", {}, element("time", {}, timeOf(entry.at_ms)), why ? `${what}: ${why}` : what);
+    });
+    byId("staff-tours").replaceChildren(...(tours.length ? tours : [element("li", {}, say("staff_no_tours"))]));
+    byId("staff-events").replaceChildren(...(events.length ? events : [element("li", {}, say("staff_no_events"))]));
+    const outbox = told.outbox ?? {};
+    const waiting = (outbox.due ?? 0) + (outbox.sending ?? 0) + (outbox.in_doubt ?? 0);
+    const link = told.knock?.is_up;
+    const rows = [
+      ["staff_clock", say(`clock_${told.clock?.state}`) || "?"],
+      ["staff_knock", say(link === true ? "staff_up" : link === false ? "staff_down" : "staff_unknown")],
+      ["staff_outbox", outbox.dead ? `${waiting}; ${say("staff_dead", { n: outbox.dead })}` : String(waiting)],
+    ];
+    byId("staff-facts").replaceChildren(...rows.map(([name, value]) => element("div", {}, element("dt", {}, say(name)), element("dd", {}, value))));
+  }
+
+  // One after the other: the agent looks at one PIN at a time, and an order must not meet the look before it.
+  let staffTurn = Promise.resolve();
+  function askStaff(what, reason, done) {
+    touchStaff();
+    const pin = staffPin; // what was touched is done, though the panel is shut meanwhile
+    staffTurn = staffTurn.then(() => askStaffNow(pin, what, reason, done));
+  }
+
+  async function askStaffNow(pin, what, reason, done) {
+    try {
+      const told = await post("/screen/staff", { pin, what, reason });
+      if (byId("staff").open) done(told);
+      if (what === "show" || !byId("staff").open) return;
+      const look = await post("/screen/staff", { pin, what: "show", reason: "" });
+      if (byId("staff").open) showStaff(look);
+    } catch (error) {
+      quiet("staff-said", trouble(error));
+    }
+  }
+
+  if (byId("staff")) {
+    byId("staff").addEventListener("pointerdown", touchStaff, true);
+    byId("staff").addEventListener("close", () => {
+      clearTimeout(staffTimer);
+      staffPin = "";
+      for (const id of ["staff-tours", "staff-events", "staff-facts"]) byId(id).replaceChildren();
+    });
+    byId("staff-again").addEventListener("click", () => askStaff("show", "", showStaff));
+    byId("staff-lock").addEventListener("click", () =>
+      askStaff("lock", "", (told) => quiet("staff-said", say(told.is_fire ? "staff_in_fire" : "staff_locked"))));
+    byId("staff-unlock").addEventListener("click", () => {
+      askReason(true);
+      byId("staff-reasons").querySelector("button").focus();
+    });
+    byId("staff-not").addEventListener("click", () => hideReasons());
+    for (const button of byId("staff-reasons").querySelectorAll("[data-reason]")) {
+      button.addEventListener("click", () => {
+        hideReasons();
+        askStaff("unlock", button.dataset.reason, () => quiet("staff-said", say("staff_unlocked")));
+      });
+    }
+  }
+
+  // What lies under the reasons is out of reach, for readers of the screen, too.
+  function askReason(isAsked) {
+    byId("staff-reasons").hidden = !isAsked;
+    for (const part of document.querySelectorAll(".staff-bar, .staff-parts")) part.inert = isAsked;
+  }
+
+  function hideReasons() {
+    askReason(false);
+    byId("staff-unlock").focus();
+  }
+})();
