@@ -12,6 +12,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlsplit
 
@@ -58,7 +59,7 @@ class Book:
     def __init__(self, settings: BookSettings, tell: Callable[[Booking], None], gone: Gone, day_of: Callable[[int], object]) -> None:
         self._settings = settings
         self._tell = tell
-        self._gone = gone
+        self._page_of_gone = gone
         self._day_of = day_of
         self._public = urlsplit(settings.url)
         try:
@@ -161,6 +162,11 @@ class Book:
         except (AnswerLostError, BadRequestError):
             return self._gone(call, _BAD_GATEWAY)
         return self._given(call, found)
+
+    def _gone(self, call: Call, status: int) -> Answer:
+        """What stands in the frame instead: it is framed, too."""
+        answer = self._page_of_gone(call, status)
+        return replace(answer, headers={**answer.headers, "Content-Security-Policy": FRAME_SECURITY})
 
     def _given(self, call: Call, found: Fetched) -> Answer:
         headers = {name: value for name in _GIVEN if (value := found.headers.get(name)) is not None}
