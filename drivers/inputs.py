@@ -117,6 +117,16 @@ class WatchedInput:
         """The level that counts; any thread."""
         return self.debouncer.is_active
 
+    @property
+    def settled_ns(self) -> int:
+        """When the level that counts had stood for long enough."""
+        return self.debouncer.settled_ns
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the line has the level that counts, and nothing is being debounced."""
+        return self.debouncer.due_ns is None
+
 
 @dataclass(frozen=True, slots=True)
 class _EdgeOf:

@@ -8,16 +8,18 @@ Rule 3: what a source holds from before it was opened is passed over: nobody is 
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from agent.settings.readers import MAX_PIXELS
 from drivers.base import DeviceMissingError, DriverError
 
 if TYPE_CHECKING:
     from agent.settings.readers import CameraReader
 
-MAX_PIXELS = 16_000_000
+MAX_FILE_PIXELS = 16_000_000
 KINDS = (".png", ".jpg", ".jpeg")
 WISHES = {"AfMode": 2, "AfRange": 2, "AeExposureMode": 1, "AeConstraintMode": 1}
 """libcamera's controls, where the camera has them: focus all the time and down to the shortest distance (a lens stands still otherwise),
@@ -121,7 +123,10 @@ class PiCamera:
 
 
 class Folder:
-    """Pictures that are put into a folder, for training and tests: each file that appears or changes is seen once, in order of names."""
+    """Pictures that are put into a folder, for training and tests: each file that appears or changes is seen once, in order of names.
+
+    A photo that is larger than a camera's picture may be is made smaller.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -175,9 +180,11 @@ class Folder:
 
         try:
             with Image.open(self._path / name, formats=("PNG", "JPEG")) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ValueError(f"more than {MAX_PIXELS} pixels")  # noqa: TRY301 - the same for all that is wrong with a file
+                if image.width * image.height > MAX_FILE_PIXELS:
+                    raise ValueError(f"more than {MAX_FILE_PIXELS} pixels")  # noqa: TRY301 - the same for all that is wrong with a file
                 grey = image.convert("L")
+                if grey.width * grey.height > MAX_PIXELS:
+                    grey = grey.reduce(math.ceil(math.sqrt(grey.width * grey.height / MAX_PIXELS)))
                 return Picture(grey.width, grey.height, grey.tobytes())
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             _log.warning("picture_unreadable", extra={"facts": {"file": name, "error": type(error).__name__}})

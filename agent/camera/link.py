@@ -1,6 +1,7 @@
 """The camera process's end of the agent's socket; what is spoken there is told in `drivers/reader_socket.py`.
 
-Rule 1: no code waits. What cannot be handed over now is dropped: told later, it would open a door that nobody is at any more.
+Rule 1: no code waits. What cannot be handed over now is dropped: told later, it would open a door that nobody is at any more. It is told
+        anew for as long as it is held up.
 Rule 2: an agent that is gone or turns this process away is tried again for ever.
 """
 

@@ -82,8 +82,10 @@ async def _look(settings: CameraReader, source: Source, link: Link, with_source:
     while True:
         began_s = time.monotonic()
         texts = await _in_time(loop.run_in_executor(with_source, _read, source), PICTURE_LIMIT_S, source)
-        for text in attention.look(texts, time.monotonic_ns()):
-            link.tell(text)
+        at_ns = time.monotonic_ns()
+        for text in attention.look(texts, at_ns):
+            if link.tell(text):
+                attention.told(text, at_ns)
         link.beat()
         if is_first:
             is_first = False

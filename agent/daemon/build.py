@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core import codes
+from agent.core.door import Leaf
 from agent.core.pin import KEY_BYTES
 from agent.core.staff_pin import StaffPin
 from agent.credentials import list_keys, read_secret, read_staff_pin
@@ -95,6 +96,9 @@ def build(settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Pa
     journal = Journal(settings.store.path, gate)
     keeper = upkeep.Upkeep(settings.store.path, gate, callbacks.on_lost)
     stack.callback(keeper.close, STORE_CLOSE_S)
+    for name, door in doors.items():
+        if door.leaf is Leaf.OPEN and keeper.submit(lambda conn, name=name: upkeep.was_forced(conn, name)).result():  # type: ignore[misc]  # a bound default
+            door.was_forced()
     last_seen_ms = keeper.submit(upkeep.last_seen_ms).result()
     boot = boot_number()
     anchor = keeper.submit(lambda conn: upkeep.known_anchor(conn, boot)).result()
@@ -107,7 +111,7 @@ def build(settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Pa
     pin_keys = {door.name: _pin_key(door.pin_key_file) for door in settings.door if door.pin_key_file is not None}
     known_staff = None if settings.control.staff_pin_file is None else read_staff_pin(settings.control.staff_pin_file)
     readers = _readers(settings, work_dir, stack)
-    signs = {door.name: _signs(door, readers, work_dir, stack) for door in settings.door}
+    signs = {door.name: _signs(door, readers, work_dir, stack, callbacks.tell) for door in settings.door}
     return Parts(doors, watch, signs, readers, keys, prospect_key, journal, keeper, clock, is_new_store, tokens, pin_keys, known_staff)
 
 
@@ -167,14 +171,19 @@ def _second(door: DoorSettings, work_dir: Path, tell: Tell) -> SecondRelay | Non
     return SecondRelay(output_of(part, work_dir), delay_s=part.delay_s, pulse_s=part.pulse_s, on_news=on_news)
 
 
-def _signs(door: DoorSettings, readers: list[ReaderAt], work_dir: Path, stack: ExitStack) -> Signs:
+def _signs(door: DoorSettings, readers: list[ReaderAt], work_dir: Path, stack: ExitStack, tell: Tell) -> Signs:
     """The lamps and the buzzer of a door, and those of its readers that have some."""
     indicators: list[Indicator] = [at.reader for at in readers if at.door == door.name and isinstance(at.reader, Indicator)]
     lines = {name: part for name in LAMPS if (part := getattr(door.feedback, name, None)) is not None}
     if lines:
-        lamps = LampsAndBuzzer({name: output_of(part, work_dir) for name, part in lines.items()})
+
+        def on_news(lamp: str, words: str | None) -> None:
+            kind, detail = ("lamp_back", {"lamp": lamp}) if words is None else ("lamp_failed", {"lamp": lamp, "words": words})
+            tell(Happening(kind, door.name, time.monotonic_ns(), detail=detail))
+
+        lamps = LampsAndBuzzer({name: output_of(part, work_dir) for name, part in lines.items()}, on_news=on_news)
         stack.callback(lamps.close)
-        indicators.append(lamps)
+        return Signs([*indicators, lamps], lambda: lamps.states)
     return Signs(indicators)
 
 

@@ -13,17 +13,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from agent.core import door as table
 from agent.core.door import FIRE, OFFICE, UNLOCKED, DoorState, Effect, Event, Leaf, Lock, Span
 from agent.daemon.happening import TOLD, Happening, Tell
+from agent.daemon.openings import Entries, Entry, Reasons
 from agent.daemon.second import SecondRelay
-from agent.daemon.ways import Entry, Hold, Reasons, Ways
+from agent.daemon.ways import Hold, Ways
+from agent.store.upkeep import Passage
 from drivers.base import DriverError, LockedBy, Pulse, Relay
 
-RENEW_S = 1.0
-"""How often a hold is renewed: it outlives what renews it by the longest pulse."""
 OVER_MAX_NS = 1_000_000_000
 NEAR_NS = 100_000_000
 
@@ -60,11 +61,13 @@ class Door:
         self._lock = threading.RLock()
         self._state = DoorState(Lock.FIRE if is_fire else Lock.LOCKED)
         now_ns = time.monotonic_ns()
-        self._reasons = Reasons()
+        self.reasons = Reasons()
+        """Why the leaf may be opened."""
         self._pulse_number = 0
         self._opened_for: str | None = None
+        self._passing_until_ns = 0
         self._has_opened = False
-        self._entry: Entry | None = None
+        self._entries = Entries(ways)
         self._hold: Hold | None = None
         self._renew_ns = 0
         self._open_ns = 0
@@ -72,7 +75,7 @@ class Door:
         self.is_tampered = False
         """Whether the tamper input is active."""
         if is_fire:
-            self._reasons.unlocked(now_ns)
+            self.reasons.unlocked(now_ns)
             self._tell("fire", now_ns)
 
     # --- how it is ---
@@ -105,11 +108,8 @@ class Door:
     @property
     def opened_for(self) -> str | None:
         """The id of the code for which the lock is released just now."""
-        state, entry = self._state.lock, self._entry
-        if state is Lock.RELEASED:
-            return self._opened_for
-        is_passing = state in FIRE | OFFICE and entry is not None and entry.span.holds(time.monotonic_ns(), 0)
-        return entry.code_id if entry is not None and is_passing else None
+        is_passing = self._state.lock in FIRE | OFFICE and time.monotonic_ns() < self._passing_until_ns
+        return self._opened_for if is_passing or self._state.lock is Lock.RELEASED else None
 
     # --- the doorman's ---
 
@@ -126,11 +126,11 @@ class Door:
         with self._lock:
             self._step(Event.WRITE_FAILED)
 
-    def release(self, code_id: str | None, appointment_id: str | None = None) -> int | None:
+    def release(self, code_id: str | None, appointment_id: str | None = None, passage: Passage | None = None) -> int | None:
         """The admission is on disk: release the lock and return the tick, or None when the agent is stopping.
 
         A door that is released already, by staff or by fire, stays so. `appointment_id` is that of the visit which the opening belongs
-        to. Raises `DriverError` when the relay does not do it; the door is then locked.
+        to, `passage` what was written of it. Raises `DriverError` when the relay does not do it; the door is then locked.
         """
         with self._lock:
             effects = self._step(Event.WRITTEN)
@@ -142,9 +142,8 @@ class Door:
                 return None
             self._follow(released_ns)
             if code_id is not None:
-                self._judge_entry()
-                span = Span(released_ns, released_ns + round(self._ways.release_s * 1e9))
-                self._entry = Entry(code_id, appointment_id, span, self._state.leaf is Leaf.SHUT)
+                self._opened_for, self._passing_until_ns = code_id, released_ns + round(self._ways.release_s * 1e9)
+                self._entries.add(Entry(code_id, appointment_id, passage, Span(released_ns), self._state.leaf is Leaf.SHUT))
         self._on_due()
         return released_ns
 
@@ -159,9 +158,9 @@ class Door:
                 return False
             self._hold = hold
             if was_held:
-                self._renew(time.monotonic_ns())
+                self._renew(hold, time.monotonic_ns())
             else:
-                self._renew_ns = self._pulse(None, self._renewal_s(time.monotonic_ns())) + self._renew_every_ns()
+                self._renew_ns = self._pulse(None, self._ways.renewal_s(hold, time.monotonic_ns())) + self._ways.renew_every_ns
         self._on_due()
         return True
 
@@ -193,7 +192,8 @@ class Door:
                 return
             if self._state.lock is not Lock.STOPPED:
                 self._tell("fire" if is_on else "fire_over", at_ns)
-            effects = self._step(event, at_ns, over="fire")
+            # its end locks now, however long that was debounced
+            effects = self._step(event, at_ns if is_on else None, over="fire")
             if Effect.FREE in effects:
                 self._cancel_second()
                 self._pulse_number += 1
@@ -203,26 +203,38 @@ class Door:
             if Effect.FIRE_RELOCK in effects:
                 self._relay.set_fire(is_on=False)
 
-    def exit(self, *, is_active: bool, at_ns: int) -> None:
-        """The request-to-exit was pressed, or let go."""
+    def exit(self, *, is_active: bool, at_ns: int, is_start: bool = False) -> None:
+        """The request-to-exit was pressed, or let go; one that is pressed as the agent starts unlocks nothing, and is a reason to open."""
         with self._lock:
             if not is_active:
-                self._reasons.exit_over(at_ns)
+                if self.reasons.exit_over(at_ns):
+                    self._tell("rex_free", at_ns)
                 return
-            self._reasons.exit_asked(at_ns)
+            self.reasons.exit_asked(at_ns)
             self._tell("rex", at_ns)
-            if self._ways.exit_unlocks and Effect.RELEASE in self._step(Event.EXIT):
+            if self._ways.exit_unlocks and not is_start and Effect.RELEASE in self._step(Event.EXIT):
                 try:
                     self._follow(self._pulse(None))
                 except DriverError as error:
                     self._tell("relay_failed", at_ns, words=str(error))
 
-    def contact(self, *, is_open: bool, at_ns: int, is_exit_active: bool = False) -> None:
-        """The leaf was opened or shut. `is_exit_active`: the request-to-exit is active by its bare level, though not told yet."""
+    def was_forced(self) -> None:
+        """The agent before saw it being forced, and nobody saw it shut since: while it stands open it is forced still."""
+        with self._lock:
+            if table.can(self._state, Event.WAS_FORCED):
+                self._step_leaf(Event.WAS_FORCED, time.monotonic_ns())
+
+    def contact(self, *, is_open: bool, at_ns: int, settled_ns: int | None = None, is_exit_active: bool = False) -> None:
+        """The leaf was opened or shut, by its first edge at `at_ns`, and counts from `settled_ns` on.
+
+        `is_exit_active`: the request-to-exit is active by its bare level, though not told yet.
+        """
+        settled_ns = at_ns if settled_ns is None else settled_ns
         with self._lock:
             event = Event.SHUT
             if is_open:
-                is_explained = is_exit_active or self._reasons.explain(at_ns, self._ways.suppress_s)
+                is_leaving = is_exit_active and not self.reasons.is_exit_stuck
+                is_explained = is_leaving or self.reasons.explain(at_ns, settled_ns, self._ways.suppress_s)
                 event = Event.OPENED if is_explained else Event.FORCED
                 self._is_secured_owed = False
             if event not in table.LEAF[self._state.leaf]:
@@ -232,7 +244,7 @@ class Door:
                 if effect in (Effect.FOLLOW_OPENED, Effect.FOLLOW_SHUT):
                     self._follow_leaf(is_open=is_open)
                 elif effect is Effect.TELL_OPENED:
-                    self._tell_opened(at_ns)
+                    self._tell("opened", at_ns, self._entries.opened(at_ns, settled_ns))
                 elif effect is Effect.TELL_SECURED:
                     self._tell_secured(at_ns)
                 else:
@@ -241,7 +253,8 @@ class Door:
     def contact_lost(self) -> None:
         """Nobody knows where the leaf is: neither whether it was opened."""
         with self._lock:
-            self._entry, self._is_secured_owed = None, False
+            self._entries.forget()
+            self._is_secured_owed = False
             self._step(Event.CONTACT_LOST)
 
     def tamper(self, *, is_on: bool, at_ns: int) -> None:
@@ -255,8 +268,7 @@ class Door:
         """The tick at which `tick` has something to do."""
         with self._lock:
             due = [self.second.due_ns if self.second is not None else None, self._leaf_due_ns()]
-            if self._entry is not None:
-                due.append(self._entry.due_ns(self._ways.debounce_ms))
+            due += [self._entries.due_ns(), self.reasons.exit_due_ns()]
             if self._hold is not None:
                 due.append(min(self._renew_ns, self._hold.until_ns))
         return min((at_ns for at_ns in due if at_ns is not None), default=None)
@@ -268,18 +280,16 @@ class Door:
         with self._lock:
             if self._hold is not None:
                 self._tick_hold(self._hold, now_ns)
-            if self._entry is not None and now_ns >= self._entry.due_ns(self._ways.debounce_ms):
-                self._judge_entry()
-            leaf_due_ns = self._leaf_due_ns()
-            if leaf_due_ns is not None and now_ns >= leaf_due_ns:
-                event = Event.HELD_DUE if self._state.leaf is Leaf.OPEN else Event.ALARM_DUE
-                for effect in self._step(event, now_ns):
-                    self._tell(TOLD[effect], now_ns)
+            for entry in self._entries.judge(now_ns):
+                self._tell("not_opened", entry.span.ends_ns or now_ns, entry)
+            if self.reasons.exit_stuck(now_ns):
+                self._tell("rex_stuck", now_ns)
+            if (due_ns := self._leaf_due_ns()) is not None and now_ns >= due_ns:
+                self._step_leaf(Event.HELD_DUE if self._state.leaf is Leaf.OPEN else Event.ALARM_DUE, now_ns)
 
     def check_max(self, now_ns: int) -> None:
         """The second guard of the longest pulse: tell a relay that is released for longer than it may be."""
-        renewed_ns = self._relay.renewed_ns
-        if renewed_ns is not None and now_ns - renewed_ns > self._ways.max_pulse_s * 1e9 + OVER_MAX_NS:
+        if (renewed_ns := self._relay.renewed_ns) is not None and now_ns - renewed_ns > self._ways.max_pulse_s * 1e9 + OVER_MAX_NS:
             self._on_fault(DriverError(f"The lock of the door {self.name} is released for longer than {self._ways.max_pulse_s} s."))
 
     # --- within ---
@@ -291,10 +301,12 @@ class Door:
         self._state, effects = table.step(self._state, event)
         now = self._state.lock
         if now in UNLOCKED and before not in UNLOCKED:
-            self._reasons.unlocked(at_ns)
+            self.reasons.unlocked(at_ns)
         if before in UNLOCKED and now not in UNLOCKED:
-            self._reasons.locked(at_ns)
-            self._entry = self._entry and self._entry.cut(at_ns)
+            self.reasons.locked(at_ns)
+            self._entries.locked(at_ns)
+        if now is Lock.STOPPED:
+            self._entries.forget()
         if before in OFFICE and now not in OFFICE:
             self._hold = None
             self._pulse_number += 1
@@ -305,10 +317,16 @@ class Door:
             self._tell_secured(at_ns)
         return effects
 
+    def _step_leaf(self, event: Event, at_ns: int) -> None:
+        for effect in self._step(event, at_ns):
+            self._tell(TOLD[effect], at_ns)
+
     def _pulse(self, code_id: str | None, pulse_s: float | None = None) -> int:
         """Release; the state has it already."""
         self._pulse_number += 1
-        self._opened_for, self._has_opened = code_id, False
+        self._opened_for = code_id
+        # where the lock waits for the door to be shut, one that stands open has been opened
+        self._has_opened = self._ways.relock == "closed" and self._state.leaf not in (Leaf.UNKNOWN, Leaf.SHUT)
         try:
             return self._relay.release(pulse_s or self._ways.release_s, partial(self._pulse_ended, self._pulse_number))
         except DriverError:
@@ -343,7 +361,7 @@ class Door:
             if is_first and self._ways.relock == "opened":
                 self._relay.lock(LockedBy.OPENED)
             elif is_first and self._ways.relock == "time":
-                self._relay.extend(self._ways.pulse_s)
+                self._relay.shorten(self._ways.pulse_s)
             elif not is_open and self._has_opened and self._ways.relock == "closed":
                 self._relay.lock(LockedBy.SHUT)
 
@@ -353,19 +371,11 @@ class Door:
                 with suppress(DriverError):  # the relay has told it
                     self._relay.lock()
         elif now_ns >= self._renew_ns:
-            self._renew(now_ns)
+            self._renew(hold, now_ns)
 
-    def _renew(self, now_ns: int) -> None:
-        """The guard of the relay ends the hold by itself at its time, and soon after nobody renews it."""
-        self._relay.extend(self._renewal_s(now_ns))
-        self._renew_ns = now_ns + self._renew_every_ns()
-
-    def _renewal_s(self, now_ns: int) -> float:
-        left_s = 0.0 if self._hold is None else (self._hold.until_ns - now_ns) / 1e9
-        return max(min(self._ways.max_pulse_s, left_s), 0.001)
-
-    def _renew_every_ns(self) -> int:
-        return round(min(RENEW_S, self._ways.max_pulse_s / 3) * 1e9)
+    def _renew(self, hold: Hold, now_ns: int) -> None:
+        self._relay.extend(self._ways.renewal_s(hold, now_ns))
+        self._renew_ns = now_ns + self._ways.renew_every_ns
 
     def _leaf_due_ns(self) -> int | None:
         """When a door that stands open is held; as long as staff or fire hold it unlocked it may stand open."""
@@ -373,17 +383,6 @@ class Door:
             return None
         after_s = {Leaf.OPEN: self._ways.held_warn_s, Leaf.HELD: self._ways.held_alarm_s}.get(self._state.leaf)
         return None if after_s is None else self._open_ns + round(after_s * 1e9)
-
-    def _judge_entry(self) -> None:
-        """The time for the opening is over: an admission whose door was shut all the while says so."""
-        entry, self._entry = self._entry, None
-        if entry is not None and entry.was_shut and self._state.leaf is Leaf.SHUT:
-            self._tell("not_opened", entry.ends_ns, entry)
-
-    def _tell_opened(self, at_ns: int) -> None:
-        entry = self._entry if self._entry is not None and self._entry.span.holds(at_ns, table.LATE_NS) else None
-        self._entry = None if entry is not None else self._entry
-        self._tell("opened", at_ns, entry)
 
     def _tell_secured(self, at_ns: int) -> None:
         """Shut after an alarm; a door that is not locked yet is told shut first, and secured once it is."""
@@ -393,5 +392,7 @@ class Door:
 
     def _tell(self, kind: str, at_ns: int, entry: Entry | None = None, **detail: object) -> None:
         """Tell it of an admission, or of nobody's."""
-        appointment_id, code_id = (entry.appointment_id, entry.code_id) if entry is not None else (None, None)
-        self._tell_all(Happening(kind, self.name, at_ns, appointment_id, code_id, detail or None))
+        told = Happening(kind, self.name, at_ns, detail=detail or None)
+        if entry is not None:
+            told = replace(told, appointment_id=entry.appointment_id, code_id=entry.code_id, passage=entry.passage)
+        self._tell_all(told)

@@ -267,7 +267,9 @@ class Doorman:
         except StoreError:
             return self._refused(scan, now, Denied(Reason.STORE_FAILED, code), is_by_pin=is_by_pin)
         try:
-            released_ns = door.release(decision.code.code_id, None if facts.is_exit else decision.code.appointment_id)
+            appointment_id = decision.code.appointment_id
+            passage = upkeep.Passage(appointment_id, scan.door, _moment(now).at_ms, facts.presence, facts.is_exit)
+            released_ns = door.release(decision.code.code_id, None if facts.is_exit else appointment_id, passage)
         except DriverError:
             self._give_back(decision.code, facts)
             return self._refused(scan, now, Denied(Reason.RELAY_FAILED, code), admitted, is_by_pin=is_by_pin)
@@ -355,11 +357,16 @@ class Doorman:
             is_done = door.release(None) is not None if order.hold is None else door.hold_open(order.hold)
         except (StoreError, DriverError) as error:
             done.set_exception(error)
-        else:
-            if is_done or order.hold is None:
-                done.set_result(None)
-            else:
-                done.set_exception(RuntimeError(f"the door {door.name} is not held unlocked: there is fire, or the agent stops"))
+            return
+        if is_done:
+            done.set_result(None)
+            return
+        # what was written before it was done did not come about
+        by, why = ("fire", "there is fire") if door.is_fire else ("stop", "the agent stops")
+        over = "unlock_over" if order.hold is None else "hold_open_over"
+        self._upkeep.note(Note(_moment(self._clock.now()), over, door.name, detail={"by": by}))
+        held = "unlocked" if order.hold is None else "held unlocked"
+        done.set_exception(RuntimeError(f"the door {door.name} is not {held}: {why}"))
 
 
 def _by(*, is_by_pin: bool) -> dict[str, object] | None:

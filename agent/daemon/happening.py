@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.core.door import Effect
+from agent.store.upkeep import Passage
 
 TOLD = {
     Effect.TELL_OPENED: "opened",
     Effect.TELL_FORCED: "forced",
+    Effect.TELL_STILL_FORCED: "still_forced",
     Effect.TELL_SHUT: "shut",
     Effect.TELL_HELD: "held",
     Effect.TELL_ALARM: "held_alarm",
@@ -19,7 +21,10 @@ TOLD = {
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """One thing that happened at a door, at a tick. `appointment_id` and `code_id` are those of the admission that it belongs to."""
+    """One thing that happened at a door, at a tick. `appointment_id` and `code_id` are those of the admission that it belongs to.
+
+    `passage` is what that admission changed in the store.
+    """
 
     kind: str
     door: str
@@ -27,6 +32,7 @@ class Happening:
     appointment_id: str | None = None
     code_id: str | None = None
     detail: Mapping[str, object] | None = None
+    passage: Passage | None = None
 
 
 Tell = Callable[[Happening], None]

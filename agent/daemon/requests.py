@@ -108,6 +108,8 @@ class Requests:
             "hold_open_until_ms": None if hold is None else hold.until_ms,
             "second_relay": None if second is None else "failed" if second.has_failed else "ready",
             "inputs": inputs,
+            "rex": door.reasons.exit_state if "rex" in inputs else None,
+            "lamps": self._parts.signs[door.name].lamps(),
         }
 
     async def _unlock(self, request: dict[str, Any], user: str) -> dict[str, Any]:

@@ -24,7 +24,9 @@ class SecondRelay:
         self._delay_ns = round(delay_s * 1e9)
         self._pulse_s = pulse_s
         self._on_news = on_news
-        self._lock = threading.Lock()
+        # reentrant: the relay may tell of its failure from within what it is asked
+        self._lock = threading.RLock()
+        self._is_stopped = False
         self._has_failed = False
         self.due_ns: int | None = None
         """The tick at which it is to be energised."""
@@ -37,27 +39,32 @@ class SecondRelay:
 
     def follow(self, released_ns: int) -> None:
         """The lock was released at this tick."""
-        self.due_ns = released_ns + self._delay_ns
+        with self._lock:
+            if not self._is_stopped:
+                self.due_ns = released_ns + self._delay_ns
 
     def cancel(self) -> None:
-        """The lock is locked again by order, or there is fire: what was not begun is not begun."""
-        self.due_ns = None
+        """The lock is locked again by order, or there is fire: once this returns, what was not begun is not begun."""
+        with self._lock:
+            self.due_ns = None
 
     def act(self, now_ns: int) -> None:
         """Energise it if the time has come; one that is energised still is left alone."""
-        if self.due_ns is None or now_ns < self.due_ns:
-            return
-        self.due_ns = None
-        if self._relay.is_released:
-            return
-        try:
-            self._relay.release(self._pulse_s, self._worked)
-        except DriverError as error:
-            self._failed(error)
+        with self._lock:
+            if self.due_ns is None or now_ns < self.due_ns:
+                return
+            self.due_ns = None
+            if self._relay.is_released:
+                return
+            try:
+                self._relay.release(self._pulse_s, self._worked)
+            except DriverError as error:
+                self._failed(error)
 
     def stop(self) -> None:
         """To rest, and give the line back."""
-        self.due_ns = None
+        with self._lock:
+            self._is_stopped, self.due_ns = True, None
         with suppress(DriverError):  # it was told
             self._relay.close()
 

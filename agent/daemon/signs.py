@@ -6,7 +6,7 @@ Rule: of everything that lasts the gravest is shown; what an indicator does with
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from drivers.base import Indicator, Signal
 
@@ -15,10 +15,11 @@ ORDER = (Signal.DARK, Signal.FIRE, Signal.FORCED, Signal.HELD, Signal.FAULT, Sig
 
 
 class Signs:
-    """One door's indicators; any thread."""
+    """One door's indicators; any thread. `lamps` says of each lamp and the buzzer whether it is `ready` or `failed`."""
 
-    def __init__(self, indicators: Sequence[Indicator]) -> None:
+    def __init__(self, indicators: Sequence[Indicator], lamps: Callable[[], dict[str, str]] = dict) -> None:
         self._indicators = indicators
+        self.lamps = lamps
         self._lock = threading.Lock()
         self._why: dict[Signal, set[str]] = {signal: set() for signal in ORDER}
         self._why[Signal.READY].add("well")

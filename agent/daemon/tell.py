@@ -26,13 +26,17 @@ _LASTING = {
     "fire": [(Signal.FIRE, "fire", True)],
     "fire_over": [(Signal.FIRE, "fire", False)],
     "forced": [(Signal.FORCED, "forced", True)],
+    "still_forced": [(Signal.FORCED, "forced", True)],
     "held": [(Signal.HELD, "held", True)],
     # whoever passes it over while it warns hears the same as of a forced door
     "held_alarm": [(Signal.FORCED, "held", True)],
     "relay2_failed": [(Signal.FAULT, "relay2", True)],
     "relay2_back": [(Signal.FAULT, "relay2", False)],
+    "rex_stuck": [(Signal.FAULT, "rex", True)],
+    "rex_free": [(Signal.FAULT, "rex", False)],
 }
-_CALM = [(Signal.FORCED, "forced", False), (Signal.FORCED, "held", False), (Signal.HELD, "held", False)]
+_NOT_HELD = [(Signal.FORCED, "held", False), (Signal.HELD, "held", False)]
+_CALM = [(Signal.FORCED, "forced", False), *_NOT_HELD]
 _LASTING |= {"shut": _CALM, "secured": _CALM}
 
 
@@ -92,6 +96,8 @@ def _tell(ears: _Ears, happening: Happening) -> None:
     )
     if happening.kind == "opened":
         ears.keeper.note_opened(note)
+    elif happening.kind == "not_opened":
+        ears.keeper.note_not_opened(note, happening.passage)
     else:
         ears.keeper.note(note)
     ears.publish(happening)
@@ -99,11 +105,14 @@ def _tell(ears: _Ears, happening: Happening) -> None:
 
 def _signals(happening: Happening) -> list[tuple[Signal, str, bool]]:
     kind, detail = happening.kind, happening.detail or {}
+    if kind in ("lamp_failed", "lamp_back"):
+        return [(Signal.FAULT, f"lamp {detail.get('lamp')}", kind == "lamp_failed")]
     if kind not in ("input_lost", "input_back"):
         return _LASTING.get(kind, [])
     name = str(detail.get("input"))
+    # where the leaf is, nobody knows then; a door that was forced stays so until it is seen shut
     is_contact_lost = kind == "input_lost" and name == "contact"
-    return [(Signal.FAULT, f"input {name}", kind == "input_lost"), *(_CALM if is_contact_lost else [])]
+    return [(Signal.FAULT, f"input {name}", kind == "input_lost"), *(_NOT_HELD if is_contact_lost else [])]
 
 
 def _moment(now: Now, at_ns: int) -> Moment:

@@ -1,7 +1,8 @@
 """What the board watches, and the doors' timers: all of it in the one thread `inputs` of `drivers.inputs`.
 
 Rule 1: fire goes from its input straight to the relays, past the doorman, the store and the loop.
-Rule 2: an input that is lost is told, and leaves the door as it was: fire stays fire. Where the leaf is, nobody knows then.
+Rule 2: an input that is lost is told, and leaves the door as it was: fire stays fire. Where the leaf is, nobody knows then, until the
+        contact is back and its level has stood.
 Rule 3: a line that several doors share is claimed once.
 """
 
@@ -65,6 +66,8 @@ class Watch:
         self._shared: dict[str, _Shared] = {}
         self._by_door: dict[str, dict[str, WatchedInput]] = {}
         self._doors: list[Door] = []
+        self._unseen: set[str] = set()
+        """Doors whose contact is back, and whose leaf is not known yet."""
         self._check_ns = 0
         self._alive_s = time.monotonic()
 
@@ -81,11 +84,13 @@ class Watch:
             shared = self._shared[_key(part)]
             shared.on_change.append(self._on_change(door, name))
             shared.on_lost.append(partial(self._lost, door, name))
-            shared.on_back.append(partial(self._back, door, name, watched))
+            shared.on_back.append(partial(self._back, door, name))
             if name == "contact":
                 door.contact(is_open=watched.is_active, at_ns=now_ns)
             if name == "tamper" and watched.is_active:
                 door.tamper(is_on=True, at_ns=now_ns)
+            if name == "rex" and watched.is_active:
+                door.exit(is_active=True, at_ns=now_ns, is_start=True)
 
     def start(self) -> None:
         """Begin."""
@@ -124,7 +129,9 @@ class Watch:
 
     def _on_change(self, door: Door, name: str) -> OnChange:
         def contact(is_active: bool, at_ns: int) -> None:
-            door.contact(is_open=is_active, at_ns=at_ns, is_exit_active=is_active and self._is_exit_active(door.name))
+            settled_ns = self._by_door[door.name]["contact"].settled_ns
+            is_exit_active = is_active and self._is_exit_active(door.name)
+            door.contact(is_open=is_active, at_ns=at_ns, settled_ns=settled_ns, is_exit_active=is_exit_active)
 
         return {
             "contact": contact,
@@ -148,12 +155,17 @@ class Watch:
             door.contact_lost()
         self._tell(Happening("input_lost", door.name, time.monotonic_ns(), detail={"input": name, "words": str(error)}))
 
-    def _back(self, door: Door, name: str, watched: WatchedInput) -> None:
-        now_ns = time.monotonic_ns()
-        self._tell(Happening("input_back", door.name, now_ns, detail={"input": name}))
-        # a level that is another one now is told once it has stood
-        if name == "contact" and watched.line.read() == watched.is_active:
-            door.contact(is_open=watched.is_active, at_ns=now_ns)
+    def _back(self, door: Door, name: str) -> None:
+        self._tell(Happening("input_back", door.name, time.monotonic_ns(), detail={"input": name}))
+        if name == "contact":
+            self._unseen.add(door.name)
+
+    def _see(self, door: Door, now_ns: int) -> None:
+        """Say where the leaf is, once a contact that is back has stood; a change that counts since then was told already."""
+        contact = self._by_door[door.name]["contact"]
+        if contact.is_quiet and not contact.is_lost:
+            self._unseen.discard(door.name)
+            door.contact(is_open=contact.is_active, at_ns=now_ns)
 
     def _tick(self, now_ns: int) -> int:
         """All that is due, at every door, whatever is wrong with another one."""
@@ -164,6 +176,8 @@ class Watch:
         due = [self._check_ns]
         for door in self._doors:
             try:
+                if door.name in self._unseen:
+                    self._see(door, now_ns)
                 door.tick(now_ns)
                 if is_check:
                     door.check_max(now_ns)

@@ -1,15 +1,14 @@
-"""How a door is locked and watched, as its settings have it, and what it waits for."""
+"""How a door is locked and watched, as its settings have it, and how staff hold it unlocked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.core.door import LATE_NS, Span, is_expected
 from agent.settings.door import DoorSettings
 
-JUDGE_NS = 300_000_000
-"""An opening that is being debounced, or told late by a busy board, still belongs to its admission."""
+RENEW_S = 1.0
+"""How often a hold is renewed: it outlives what renews it by the longest pulse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,15 @@ class Ways:
         """How long the relay is released if the door is not opened."""
         return self.max_pulse_s if self.is_hold else self.pulse_s
 
+    @property
+    def renew_every_ns(self) -> int:
+        """How often a hold is renewed."""
+        return round(min(RENEW_S, self.max_pulse_s / 3) * 1e9)
+
+    def renewal_s(self, hold: Hold, now_ns: int) -> float:
+        """For how long a hold is renewed at a tick: the guard of the relay ends it at its time, and soon after nobody renews it."""
+        return max(min(self.max_pulse_s, (hold.until_ns - now_ns) / 1e9), 0.001)
+
 
 def ways_of(door: DoorSettings) -> Ways:
     """As the settings say."""
@@ -50,56 +58,3 @@ class Hold:
 
     until_ns: int
     until_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An admission whose door has not been seen open yet; `was_shut` says whether its opening could be seen."""
-
-    code_id: str
-    appointment_id: str | None
-    span: Span
-    was_shut: bool
-
-    @property
-    def ends_ns(self) -> int:
-        """When the release for it ends."""
-        return self.span.ends_ns or 0
-
-    def due_ns(self, debounce_ms: int) -> int:
-        """When no opening can belong to it any more."""
-        return self.ends_ns + LATE_NS + debounce_ms * 1_000_000 + JUDGE_NS
-
-    def cut(self, at_ns: int) -> Entry:
-        """The same, locked at a tick: later than that its release did not end."""
-        return replace(self, span=Span(self.span.begins_ns, min(self.ends_ns, at_ns)))
-
-
-class Reasons:
-    """Why the leaf may be opened: when the lock was last released, and when the exit was last asked for."""
-
-    def __init__(self) -> None:
-        self._released: Span | None = None
-        self._exit: Span | None = None
-
-    def unlocked(self, at_ns: int) -> None:
-        """Released at a tick; what begins where the last one has just ended goes on with it."""
-        last = self._released
-        begins_ns = last.begins_ns if last is not None and last.holds(at_ns, LATE_NS) else at_ns
-        self._released = Span(begins_ns)
-
-    def locked(self, at_ns: int) -> None:
-        """Locked again."""
-        self._released = self._released and self._released.ended(at_ns)
-
-    def exit_asked(self, at_ns: int) -> None:
-        """The request-to-exit became active."""
-        self._exit = Span(at_ns)
-
-    def exit_over(self, at_ns: int) -> None:
-        """It was let go."""
-        self._exit = self._exit and self._exit.ended(at_ns)
-
-    def explain(self, at_ns: int, suppress_s: float) -> bool:
-        """Whether an opening at a tick is no forced one."""
-        return is_expected(at_ns, self._released, self._exit, round(suppress_s * 1e9))

@@ -137,6 +137,12 @@ def _alarms(name: str, door: dict[str, Any]) -> Iterator[Finding]:
     """What is the matter at a door just now."""
     if door.get("second_relay") == "failed":
         yield Finding(Grade.FAIL, f"{name} second_relay", "it did not move: check its wiring and its pin")
+    for lamp, state in door.get("lamps", {}).items():
+        if state != "ready":
+            yield Finding(Grade.FAIL, f"{name} feedback.{lamp}", "it does not take its level: check its wiring and its pin")
+    if door.get("rex") == "stuck":
+        words = "active for more than a minute: it no longer explains an opening. Check the button and its wire"
+        yield Finding(Grade.FAIL, f"{name} rex", words)
     if door.get("tamper"):
         yield Finding(Grade.FAIL, f"{name} tamper", "a housing is open: close it, or find out who opened it")
     if door.get("fire"):

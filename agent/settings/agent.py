@@ -252,7 +252,7 @@ class AgentSettings(Part):
                 if isinstance(watched, PlayedInput):
                     # one file may stand for a panel that several doors share
                     found.append((f"{name}.path" if name in SHARED else f"door.{index}.{name}.path", str(watched.path)))
-            found += [(f"door.{index}.reader.socket", str(reader.socket)) for reader in door.reader if reader.driver == "camera"]
+            found += [(f"door.{index}.{reader.name}.socket", str(reader.socket)) for reader in door.reader if reader.driver == "camera"]
         return found
 
     def decision_rules(self) -> Rules:

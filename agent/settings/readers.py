@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal
 
 from agent.settings.lines import Chip, Pin
-from agent.settings.parts import AbsolutePath, Field, Part, model_validator
+from agent.settings.parts import AbsolutePath, Field, Part, field_validator, model_validator
+
+MAX_SOCKET_BYTES = 107
+"""What the kernel takes as a socket's address (sun_path, with the zero at its end)."""
+MAX_PIXELS = 2_100_000
+"""A picture with a thousand false corner marks holds the search for codes up: 0.9 s at 1920 x 1080, 4.6 s at 2592 x 1944 (zxing-cpp 3.1 on
+a PC; a small board takes several times as long), and after 10 s without a picture the camera is given up."""
 
 ReaderName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 
@@ -131,9 +139,32 @@ class CameraReader(ReaderPart):
     width: Annotated[int, Field(strict=True, ge=320, le=2592, multiple_of=2)] = 1280
     """The picture's width in pixels. A code needs some two and a half pixels for each of its squares."""
     height: Annotated[int, Field(strict=True, ge=240, le=1944, multiple_of=2)] = 960
-    """The picture's height in pixels."""
+    """The picture's height in pixels; width x height at most 2100000."""
     frames_per_s: Annotated[int, Field(strict=True, ge=1, le=30)] = 8
     """So many pictures a second at most are looked at."""
+
+    @field_validator("socket")
+    @classmethod
+    def _fits_the_kernel(cls, path: Path) -> Path:
+        if len(os.fsencode(path)) > MAX_SOCKET_BYTES:
+            raise ValueError(f"a socket's path has at most {MAX_SOCKET_BYTES} bytes; this one has {len(os.fsencode(path))}")
+        return path
+
+    @field_validator("user")
+    @classmethod
+    def _is_somebody(cls, user: str) -> str:
+        if not user.strip():
+            raise ValueError("must be the user that the camera's process runs as, usually tourlatch-camera")
+        return user
+
+    @model_validator(mode="after")
+    def _is_looked_through_in_time(self) -> CameraReader:
+        if self.width * self.height > MAX_PIXELS:
+            raise ValueError(
+                f"{self.width} x {self.height} is more than {MAX_PIXELS} pixels, "
+                "too many to be searched for codes in time: 1920 x 1080 are not"
+            )
+        return self
 
 
 AnyReader = Annotated[

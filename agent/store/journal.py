@@ -167,6 +167,14 @@ def write_note(conn: sqlite3.Connection, note: Note) -> int:
     return int(cursor.lastrowid or 0)
 
 
+def set_presence(conn: sqlite3.Connection, appointment_id: str, presence: Presence | None) -> None:
+    """Inside the caller's transaction: by which door the appointment is in; None for one that is not."""
+    if presence is None:
+        conn.execute(_LEAVE, (appointment_id,))
+    else:
+        conn.execute(_COME_IN, (appointment_id, presence.door, presence.since_ms))
+
+
 class Journal:
     """The scan thread's connection. `gate` is shared with `upkeep`, so that neither ever sleeps in SQLite's busy handler.
 
@@ -226,25 +234,19 @@ class Journal:
         """
         with self._written():
             self._conn.execute(_GIVE_BACK, (last_ms, appointment_id, door))
-            self._set_presence(appointment_id, presence)
+            set_presence(self._conn, appointment_id, presence)
 
     def leave(self, appointment_id: str, note: Note) -> Admitted:
         """Write that somebody goes out: no use, no visit, and not in any more; on disk when this returns. Raises `StoreError`."""
         with self._written():
             seq = write_note(self._conn, note)
-            self._set_presence(appointment_id, None)
+            set_presence(self._conn, appointment_id, None)
         return Admitted(seq, None)
 
     def stay(self, appointment_id: str, presence: Presence | None) -> None:
         """The door did not let somebody out after all: the presence is what it was. Raises `StoreError`."""
         with self._written():
-            self._set_presence(appointment_id, presence)
-
-    def _set_presence(self, appointment_id: str, presence: Presence | None) -> None:
-        if presence is None:
-            self._conn.execute(_LEAVE, (appointment_id,))
-        else:
-            self._conn.execute(_COME_IN, (appointment_id, presence.door, presence.since_ms))
+            set_presence(self._conn, appointment_id, presence)
 
     def write(self, note: Note) -> int:
         """Write an entry that must be on disk before what it tells of, such as an unlock by staff; raises `StoreError`."""

@@ -20,13 +20,34 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from agent.core.clock import Anchor, Interval
+from agent.core.decide import Presence
 from agent.core.tour import RosterEntry, Standing
 from agent.errors import StoreError
-from agent.store.journal import LAST_SEEN, LOG_BYTES, Gate, Note, OpenFiles, connect, write_note
+from agent.store.journal import LAST_SEEN, LOG_BYTES, Gate, Note, OpenFiles, connect, set_presence, write_note
 
 T = TypeVar("T")
 MAX_BATCH = 64
 MAX_WAITING = 10_000
+LOOK_BACK = 10_000
+"""So many entries of the journal are looked through for what a door's leaf last did: a start does not read all of it."""
+_LEAF = """SELECT kind FROM journal WHERE door = ? AND kind IN ('forced', 'still_forced', 'opened', 'shut', 'secured')
+    AND seq > (SELECT max(seq) FROM journal) - ? ORDER BY seq DESC LIMIT 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Somebody was let in by a door at an instant, or out: where the appointment was before, if it was in."""
+
+    appointment_id: str
+    door: str
+    at_ms: int
+    before: Presence | None
+    is_exit: bool = False
+
+    @property
+    def after(self) -> Presence | None:
+        """Where it is since."""
+        return None if self.is_exit else Presence(self.door, self.at_ms)
 
 
 @dataclass(slots=True)
@@ -75,6 +96,10 @@ class Upkeep:
     def note_opened(self, note: Note) -> None:
         """The same for a door that was opened: the visit that it was opened for, if any, remembers when that first was."""
         self.submit(lambda conn: _opened(conn, note)).add_done_callback(self._look_after)
+
+    def note_not_opened(self, note: Note, passage: Passage | None) -> None:
+        """The same for a door that was not opened: whoever was let through it did not go through, so the presence is what it was."""
+        self.submit(lambda conn: _not_opened(conn, note, passage)).add_done_callback(self._look_after)
 
     @property
     def lost_notes(self) -> int:
@@ -182,6 +207,21 @@ def _opened(conn: sqlite3.Connection, note: Note) -> int:
     sql = "UPDATE visit SET opened_ms = ? WHERE appointment_id = ? AND opened_ms IS NULL"
     conn.execute(sql, (note.moment.at_ms, note.appointment_id))
     return write_note(conn, note)
+
+
+def _not_opened(conn: sqlite3.Connection, note: Note, passage: Passage | None) -> int:
+    """What came after this passage stays."""
+    if passage is not None:
+        found = conn.execute("SELECT door, since_ms FROM presence WHERE appointment_id = ?", (passage.appointment_id,)).fetchone()
+        if (Presence(*found) if found else None) == passage.after:
+            set_presence(conn, passage.appointment_id, passage.before)
+    return write_note(conn, note)
+
+
+def was_forced(conn: sqlite3.Connection, door: str) -> bool:
+    """Whether the last that the journal says of a door's leaf, among its latest entries, is that it was forced."""
+    found = conn.execute(_LEAF, (door, LOOK_BACK)).fetchone()
+    return found is not None and found[0] in ("forced", "still_forced")
 
 
 def last_seen_ms(conn: sqlite3.Connection) -> int:

@@ -57,6 +57,15 @@ def test_fail__what_lay_there_before_is_not_seen(tmp_path: Path) -> None:
     assert _all(folder) == []
 
 
+def test_ok__a_photo_that_is_too_large_is_made_smaller(tmp_path: Path) -> None:
+    """A telephone's photo is as good as a camera's picture, and takes no longer to be looked through."""
+    folder = Folder(tmp_path)
+    folder.open()
+    _put(tmp_path, "a.png", 20, (4000, 3000))
+    _put(tmp_path, "b.png", 20, (1920, 1080))
+    assert [(picture.width, picture.height) for picture in _all(folder)] == [(1334, 1000), (1920, 1080)]
+
+
 def test_ok__colours_become_brightness(tmp_path: Path) -> None:
     """A coloured JPEG is as good as a grey PNG."""
     folder = Folder(tmp_path)

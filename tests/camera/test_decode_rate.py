@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from agent.camera import decode
 from agent.camera.capture import Picture
+from agent.camera.decode import MAX_OTHERS, MAX_TOURS
 from agent.core import codes
 from agent.core.tour import TourCode
 from tests.camera import scene
@@ -125,6 +126,23 @@ def test_ok__two_codes_in_one_picture() -> None:
     for place, sheet in enumerate(sheets):
         wall.paste(sheet, (10 + 260 * place, 30))
     assert sorted(decode.codes_in(_picture(wall))) == sorted([scene.tour_code(1), scene.tour_code(2)])
+
+
+def test_ok__tour_codes_come_before_all_others() -> None:
+    """However many codes hang above it, a tour code is among those that are read, and of both kinds there is an end."""
+    wall = Image.new("L", (1280, 960), 255)
+    adverts = [f"HTTPS://EX.COM/{number}" for number in range(5)]
+    forged = [f"TL1:{number:02}" for number in range(MAX_TOURS + 1)]
+    for place, text in enumerate([*adverts, *forged]):
+        wall.paste(_drawn("QRCode", text).resize((140, 140)), (10 + 150 * (place % 8), 10 + 150 * (place // 8)))
+    # before the forged ones that fill the last row, and below all of the adverts
+    wall.paste(scene.printed(scene.tour_code(1)).resize((300, 300)), (900, 600))
+    found = decode.codes_in(_picture(wall))
+    tours = [text for text in found if text.startswith("TL1:")]
+    assert (len(tours), found) == (MAX_TOURS, [*tours, *adverts[:MAX_OTHERS]])
+    assert set(tours) <= {*forged, scene.tour_code(1)}
+    wall.paste(255, (0, 150, 1280, 590))  # without most of the forged ones
+    assert decode.codes_in(_picture(wall))[-5:] == [scene.tour_code(1), *adverts[:MAX_OTHERS]]
 
 
 @pytest.mark.parametrize("kind", ["Aztec", "DataMatrix", "Code128", "PDF417"])

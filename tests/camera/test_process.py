@@ -198,7 +198,9 @@ def test_fail__no_picamera2_stops_the_start(config_path: Path) -> None:
 
 
 def _settings(tmp_path: Path, *names: str) -> AgentSettings:
-    reader = [{"driver": "camera", "name": name, "socket": str(tmp_path / name), "user": ME} for name in names]
+    reader = [
+        {"driver": "camera", "name": name, "socket": str(tmp_path / name), "user": ME, "camera": index} for index, name in enumerate(names)
+    ]
     return parse(
         {
             "community_id": "1001",

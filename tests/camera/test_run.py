@@ -14,6 +14,7 @@ import pytest
 
 from agent.camera import run
 from agent.camera.capture import Picture
+from agent.camera.link import Link
 from agent.settings.readers import CameraReader
 from drivers.base import DeviceMissingError, DriverError
 from tests.camera.conftest import ME
@@ -109,6 +110,29 @@ def test_fail__a_camera_that_is_not_there(settings: CameraReader, source: HeldSo
     monkeypatch.setattr(source, "open", absent)
     with pytest.raises(DeviceMissingError, match="camera 0 cannot be had"):
         asyncio.run(run.watch(settings, source))
+
+
+def test_fail__what_nobody_took_is_told_while_it_is_held_up(
+    settings: CameraReader, source: HeldSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A code that the agent could not take at once is offered with each picture, and once it was taken no more."""
+    offered = []
+
+    def take(_link: Link, text: str) -> bool:
+        offered.append(text)
+        return len(offered) == 3
+
+    def look(_source: HeldSource) -> list[str]:
+        looked.append(None)
+        if len(looked) == 6:
+            source.asked.set()
+        return ["junk"]
+
+    looked: list[None] = []
+    monkeypatch.setattr(Link, "tell", take)
+    monkeypatch.setattr(run, "_read", look)
+    _watch(settings, source)
+    assert offered == ["junk"] * 3
 
 
 def test_ok__no_more_pictures_than_the_settings_allow(settings: CameraReader, source: HeldSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,8 @@ def test_status__is_one_json_value_with_every_part(stage: Stage, call: Call) -> 
                 "hold_open_until_ms": None,
                 "second_relay": None,
                 "inputs": {},
+                "rex": None,
+                "lamps": {},
                 "readers": {"front-scanner": "ready"},
                 "screen": None,
                 "feed": None,

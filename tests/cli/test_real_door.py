@@ -36,6 +36,7 @@ path = "{0}/tamper"
 [door.second_relay]
 driver = "played"
 path = "{0}/bell"
+delay_s = 0.1
 [door.feedback]
 red = {{ driver = "played", path = "{0}/red" }}
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 import tty
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 
 from agent import config, credentials
 from agent.core import codes
+from agent.core.tour import TourCode, Window
 from agent.daemon.build import ReaderAt
 from agent.daemon.run import Agent, RelayFaultError
 from agent.settings.agent import AgentSettings
 from agent.store import files
-from drivers.base import DriverError
+from drivers.base import DriverError, Signal
 
 
 class FragileAgent(Agent):
@@ -35,14 +37,17 @@ class FragileAgent(Agent):
 class Site:
     """Settings, a key and a scanner's line in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, has_desk: bool = False) -> None:
         self.folder = folder
+        (folder / "token").touch(0o600)
+        (folder / "token").write_text("played token\n", "ascii")
+        desk = {"desk": {"url": "http://127.0.0.1:9"}} if has_desk else {}
         self.scanner, line = os.openpty()
         tty.setraw(line)
         key = folder / "key"
         key.touch(0o600)
         key.write_text("played key\n", "ascii")
-        credentials.new_key(folder / "keys")
+        self._key = credentials.new_key(folder / "keys").key
         self.settings: AgentSettings = config.parse(
             {
                 "community_id": "1001",
@@ -52,9 +57,11 @@ class Site:
                 "keys": {"folder": str(folder / "keys")},
                 "clock": {"trust": "system"},
                 "knock": {"base_url": "http://127.0.0.1:9", "appointment_key_file": str(key)},
+                **desk,
                 "door": [
                     {
                         "name": "front",
+                        **({"desk_token_file": str(folder / "token")} if has_desk else {}),
                         "pulse_s": 0.1,
                         "relay": {"driver": "played", "path": str(folder / "relay")},
                         "reader": [{"driver": "serial", "name": "scanner", "port": os.ttyname(line)}],
@@ -67,6 +74,13 @@ class Site:
     def journal(self, kind: str) -> list[dict[str, Any]]:
         """Its entries of a kind."""
         return files.rows(self.folder / "journal.db", "SELECT * FROM journal WHERE kind = :kind", {"kind": kind})
+
+    def code(self) -> str:
+        """A code that is good now."""
+        now_ms = int(time.time()) * 1000
+        window = Window(now_ms - 60_000, now_ms + 600_000)
+        code = TourCode("0102030405aa", "1", "5", "1001", ("front",), ("101",), window, self._key.key_id)
+        return codes.issue(code, credentials.signing_seed(self.folder / "keys"))
 
     def driven(self) -> list[str]:
         """What the relay's line was driven to, in order."""
@@ -121,6 +135,25 @@ def test_a_reader_that_dies_is_started_again_and_journaled(site: Site) -> None:
     assert '"component": "reader scanner"' in detail
     assert "OSError: the reader melted" in detail
     assert site.driven()[-1] == "locked"
+
+
+@pytest.mark.parametrize("has_desk", [False, True])
+def test_a_door_that_is_cut_off_shows_it(tmp_path: Path, has_desk: bool) -> None:
+    """Well at first; once Knock does not answer for a visit, and no desk answers either, the door is shown offline, and still opens."""
+    site = Site(tmp_path, has_desk=has_desk)
+    shown: list[Signal | None] = []
+
+    async def play(agent: Agent) -> None:
+        signs = agent._parts.signs["front"]
+        await until(lambda: agent._reader_states == {"scanner": "ready"})
+        shown.append(signs.shown)
+        os.write(site.scanner, f"{site.code()}\r\n".encode())
+        await until(lambda: signs.shown is not Signal.READY)
+        shown.append(signs.shown)
+
+    live(site, Agent, play)
+    assert shown == [Signal.READY, Signal.OFFLINE]
+    assert site.driven().count("released") == 1
 
 
 def test_a_relay_that_cannot_lock_takes_the_process_down(site: Site) -> None:

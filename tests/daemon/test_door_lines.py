@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.reasons import Reason
 from agent.store import files
 from drivers.base import LockedBy, Signal
 from tests.daemon.board import Board, until
@@ -75,8 +76,26 @@ def test_ok__nobody_says_what_nobody_saw(board: OpenBoard, contact: dict[str, in
         front.wait_locked()
     front.admit()
     front.wait_locked()
-    until(lambda: front.parts.doors["front"]._entry is None, "the judgement")
+    until(lambda: front.parts.doors["front"]._entries._waiting == [], "the judgement")
     assert [happening.kind for happening in front.happened if happening.code_id is not None] == []
+
+
+def test_granted__who_did_not_open_the_first_door_is_let_in_by_the_second(board: OpenBoard) -> None:
+    """With hard anti-passback an admission whose door was never opened is no presence, and one whose door was opened stays one."""
+    doors = {name: {"contact": QUICK, "pulse_s": 1.0} for name in ("front", "back")}
+    both = board(**doors, rules={"antipassback": "hard"})
+    text = both.code(7)
+    assert both.scan(text, "front").denied is None
+    both.wait("not_opened")
+    assert both.scan(text, "back").denied is None
+    both.move("back.contact", 1)
+    both.wait("opened", "back")
+    both.move("back.contact", 0)
+    both.wait("shut", "back")
+    both.scan("GARBAGE", "front")  # the same code again would be the same scan
+    outcome = both.scan(text, "front")
+    assert outcome.denied is not None
+    assert outcome.denied.reason is Reason.PASSBACK
 
 
 def test_denied__an_opening_without_release_or_exit_is_forced(board: OpenBoard) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from agent.core import codes
 from agent.core.reasons import Reason
 from agent.core.tour import RosterEntry, Standing
 from agent.daemon.doorman import MAX_WAITING_PER_READER, Scan, StaffUnlock
+from agent.daemon.ways import Hold
 from agent.store import files, upkeep
+from agent.store.journal import Note
 from drivers.base import Frame
 from tests.daemon.world import NOW_MS, World, issued
 
@@ -198,3 +201,41 @@ def test_no_word_of_sql_waits_longer_than_it_must(world: World) -> None:
     world.journal._conn.set_trace_callback(None)
     assert said.count("COMMIT") == 1
     assert not [sql for sql in said if "count(" in sql.lower()]
+
+
+@pytest.mark.parametrize(("event", "why"), [("fire", "there is fire"), ("stop", "the agent stops")])
+def test_denied__an_order_to_hold_that_does_not_come_about_is_taken_back_in_the_journal(
+    world: World, monkeypatch: pytest.MonkeyPatch, event: str, why: str
+) -> None:
+    """What is written before it is done, and then is not, has its end in the journal, and whoever asked hears why."""
+    _while_written(world, monkeypatch, event)
+    hold = Hold(time.monotonic_ns() + 60_000_000_000, NOW_MS + 60_000)
+    with pytest.raises(RuntimeError, match=f"the door front is not held unlocked: {why}"):
+        world.doorman.unlock(StaffUnlock("front", "ana", "party", hold)).result(5)
+    assert [kind for kind, _ in world.journaled()] == ["hold_open", "hold_open_over"]
+    (over,) = files.rows(world.store, "SELECT detail FROM journal WHERE kind = 'hold_open_over'")
+    assert over["detail"] == json.dumps({"by": event})
+
+
+def test_denied__an_unlock_during_the_stop_is_no_success(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay is gone by then: nothing moved, the journal says so, and so does the answer."""
+    _while_written(world, monkeypatch, "stop")
+    with pytest.raises(RuntimeError, match="the door front is not unlocked: the agent stops"):
+        world.doorman.unlock(StaffUnlock("front", "ana", "plumber")).result(5)
+    assert [kind for kind, _ in world.journaled()] == ["unlock", "unlock_over"]
+    assert "released" not in world.line.events
+
+
+def _while_written(world: World, monkeypatch: pytest.MonkeyPatch, event: str) -> None:
+    """Have something happen between an order's entry and its deed."""
+    write = world.journal.write
+
+    def then(note: Note) -> int:
+        seq = write(note)
+        if event == "stop":
+            world.door.stop()
+        else:
+            world.door.fire(is_on=True, at_ns=time.monotonic_ns())
+        return seq
+
+    monkeypatch.setattr(world.journal, "write", then)

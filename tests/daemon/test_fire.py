@@ -217,7 +217,7 @@ def test_denied__an_agent_whose_fire_input_is_missing(tmp_path: Path) -> None:
 
 def test_ok__without_an_agent_a_door_in_fire_is_left_released(tmp_path: Path) -> None:
     """`tourlatch lock` reads the fire input first: that door is driven released, the others locked, and everything else to rest."""
-    parts = {"fire": {}, "second_relay": {}, "feedback": {"buzzer": {"driver": "played", "path": str(tmp_path / "buzzer")}}}
+    parts = {"fire": {}, "second_relay": {"delay_s": 0.1}, "feedback": {"buzzer": {"driver": "played", "path": str(tmp_path / "buzzer")}}}
     board = Board(tmp_path, front=parts, back={"fire": {}})
     (tmp_path / "front.fire").write_bytes(b"1")
     for line in ("front.relay", "back.relay", "front.second_relay", "buzzer"):

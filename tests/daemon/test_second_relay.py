@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from agent.daemon.second import SecondRelay
 from drivers.base import DriverError, Signal
 from drivers.fake import PlayedLine
+from drivers.relay import PulsedRelay
 from tests.daemon.board import Board, until
 
 OpenBoard = Callable[..., Board]
@@ -25,7 +27,7 @@ def ticks(board: Board, line: str) -> list[tuple[str, int]]:
 
 def test_ok__it_follows_the_release_after_its_delay(board: OpenBoard) -> None:
     """Energised no sooner than its delay after the lock was released, for its own time, then at rest."""
-    front = board(front={"second_relay": {"delay_s": 0.3, "pulse_s": 0.2}})
+    front = board(front={"second_relay": {"delay_s": 0.3, "pulse_s": 0.2}, "pulse_s": 0.5})
     front.admit()
     until(lambda: front.driven("front.second_relay") == ["locked", "released", "locked"])
     released_ns = dict(ticks(front, "front.relay"))["released"]
@@ -89,7 +91,7 @@ def test_ok__its_failure_never_touches_the_lock(board: OpenBoard, tmp_path: Path
 
 def test_denied__an_agent_whose_second_relay_is_missing(tmp_path: Path) -> None:
     """The start ends with its name, after the locks were driven locked."""
-    board = Board(tmp_path, front={"second_relay": {"path": str(tmp_path / "none" / "bell")}})
+    board = Board(tmp_path, front={"second_relay": {"path": str(tmp_path / "none" / "bell"), "delay_s": 0.1}})
     with pytest.raises(DriverError, match="none/bell cannot be had"):
         board.open()
     board.close()
@@ -107,3 +109,33 @@ def test_ok__one_that_is_energised_still_is_left_alone() -> None:
     second.stop()
     assert line.events == ["locked", "released", "locked", "closed"]
     assert news == []
+
+
+def test_denied__a_push_that_is_due_after_an_order_to_lock() -> None:
+    """An order that comes while it is being energised waits for that; one that came before it leaves nothing to be begun."""
+    line, order = PlayedLine(None), threading.Event()
+    second = SecondRelay(line, delay_s=0.0, pulse_s=30.0, on_news=lambda _words: None)
+    is_released = type(second._relay).is_released
+
+    class Slow(PulsedRelay):
+        @property
+        def is_released(self) -> bool:
+            """Let the order come just before the line is moved."""
+            cancelling.start()
+            assert not order.wait(0.2), "the order was obeyed, and then it is energised all the same"
+            return bool(is_released.fget(self))  # type: ignore[attr-defined]  # a property's getter
+
+    def cancel() -> None:
+        second.cancel()
+        order.set()
+
+    cancelling = threading.Thread(target=cancel)
+    second._relay.__class__ = Slow
+    second.follow(0)
+    second.act(time.monotonic_ns())
+    cancelling.join(20)
+    assert line.events == ["locked", "released"]
+    second._relay.__class__ = PulsedRelay
+    second.stop()
+    second.follow(0)
+    assert second.due_ns is None

@@ -90,6 +90,10 @@ def test_ok__a_door_that_is_not_shown_anywhere_is_journaled(told: Told) -> None:
         (["held", "shut"], Signal.READY),
         (["fire", "forced"], Signal.FIRE),
         (["fire", "forced", "fire_over"], Signal.FORCED),
+        (["still_forced"], Signal.FORCED),
+        (["still_forced", "secured"], Signal.READY),
+        (["rex_stuck"], Signal.FAULT),
+        (["rex_stuck", "rex_free"], Signal.READY),
         (["relay2_failed"], Signal.FAULT),
         (["relay2_failed", "relay2_back"], Signal.READY),
         (["opened", "rex", "not_opened", "tamper", "hold_open_over"], Signal.READY),
@@ -105,8 +109,30 @@ def test_ok__each_kind_is_shown_for_as_long_as_it_lasts(told: Told, kinds: list[
 
 @pytest.mark.parametrize(("name", "shown"), [("contact", Signal.FAULT), ("rex", Signal.FORCED)])
 def test_ok__a_lost_contact_is_a_fault_and_no_alarm(told: Told, name: str, shown: Signal) -> None:
-    """Whoever cannot see the leaf does not cry burglar; another input that is lost leaves the alarm standing."""
+    """A door whose contact is lost is not held any more; another input that is lost leaves the alarm standing."""
     told.attach()
-    told.teller.tell(Happening("forced", "front", time.monotonic_ns()))
+    told.teller.tell(Happening("held_alarm", "front", time.monotonic_ns()))
     told.teller.tell(Happening("input_lost", "front", time.monotonic_ns(), detail={"input": name}))
     assert told.signs["front"].shown is shown
+
+
+def test_denied__a_break_in_that_is_over_when_the_wire_is_cut(told: Told) -> None:
+    """A forced door is shown until it is seen shut, whatever becomes of its contact."""
+    told.attach()
+    told.teller.tell(Happening("forced", "front", time.monotonic_ns()))
+    for kind in ("input_lost", "input_back"):
+        told.teller.tell(Happening(kind, "front", time.monotonic_ns(), detail={"input": "contact"}))
+        assert told.signs["front"].shown is Signal.FORCED
+    told.teller.tell(Happening("secured", "front", time.monotonic_ns()))
+    assert told.signs["front"].shown is Signal.READY
+
+
+def test_ok__each_lamp_that_fails_is_a_fault_of_its_own(told: Told) -> None:
+    """Two fail and one works again: a fault still, until the other does, too."""
+    told.attach()
+    shown = []
+    for kind, lamp in (("lamp_failed", "red"), ("lamp_failed", "green"), ("lamp_back", "red"), ("lamp_back", "green")):
+        told.teller.tell(Happening(kind, "front", time.monotonic_ns(), detail={"lamp": lamp}))
+        shown.append(told.signs["front"].shown)
+    assert shown == [Signal.FAULT, Signal.FAULT, Signal.FAULT, Signal.READY]
+    assert [kind for kind, _ in told.rows()] == ["lamp_failed", "lamp_failed", "lamp_back", "lamp_back"]

@@ -173,11 +173,19 @@ def test_fail__in_fire_the_relay_is_let_be(settings: AgentSettings, answer: Call
 
 
 def test_fail__what_is_the_matter_at_the_door(settings: AgentSettings, answer: Callable[..., None]) -> None:
-    """A second relay that failed and an open housing are faults; fire and a door that stands open are told."""
+    """What failed or is stuck and an open housing are faults; fire and a door that stands open are told."""
     door = WELL["doors"]["front"] | {"second_relay": "failed", "tamper": True, "fire": True, "leaf": "alarm"}
+    door |= {"rex": "stuck", "lamps": {"green": "ready", "red": "failed"}}
     answer(WELL | {"doors": {"front": door}})
     found = _graded(list(examine(settings, Bench())))
-    assert found[3:7] == [("fail", "front second_relay"), ("fail", "front tamper"), ("warn", "front fire"), ("warn", "front contact")]
+    assert found[3:9] == [
+        ("fail", "front second_relay"),
+        ("fail", "front feedback.red"),
+        ("fail", "front rex"),
+        ("fail", "front tamper"),
+        ("warn", "front fire"),
+        ("warn", "front contact"),
+    ]
 
 
 def test_fail__no_key_and_no_secret(settings: AgentSettings, answer: Callable[..., None]) -> None:

@@ -143,8 +143,11 @@ class Record(threading.Thread):
         """All of them."""
         return all(map(self.is_locked, self.locked))
 
-    def agrees(self) -> bool:
-        """Whether the outside sees what the record says; moments later at the latest."""
+    def settle(self) -> None:
+        """Until the record says what the outside sees: it is moments behind; raises `LabError` when it does not come to it."""
+        until(self._agrees, 20, lambda: f"the record {self._level} as the outside sees it: {[self.level(pin) for pin in self._level]}")
+
+    def _agrees(self) -> bool:
         return all(self.level(pin) == level for pin, level in self._level.items())
 
     def pulses(self, pin: int, since: int = 0) -> list[tuple[float, float]]:

@@ -106,6 +106,7 @@ class Inputs:
         began_s = time.monotonic()
         self.site.fire.drive(1)
         self._until_free(SOON_S)
+        self.record.settle()
         self.site.released.update(FIRE_PINS)
         return max(at_s for at_s, pin, _ in self.record.changes[-len(FIRE_PINS) :] if pin in FIRE_PINS) - began_s
 
@@ -141,6 +142,9 @@ class Inputs:
         until(lambda: "fire_over" in self.lab.kinds(since, "front"), 20, "fire_over in the journal")
         self.lab.say("fire: a refusal, a code, its pulse's end, `tourlatch lock`", "no line driven locked; fire_over: locked")
 
+    def _tells_more(self, since: int, before: int) -> bool:
+        return len(self.lab.kinds(since, "front")) > before
+
     def _count_again(self, marks: dict[int, int]) -> None:
         """Released twice at most on the way: for a moment by `tourlatch lock`, which gives the line back, and by the new agent."""
         for pin, mark in marks.items():
@@ -156,8 +160,12 @@ class Inputs:
         """A reader that is locked out for guessing does not keep the fire panel from releasing."""
         since = self.lab.last()
         for number in range(GUESSES):
+            before = len(self.lab.kinds(since, "front"))
+            if "lockout" in self.lab.kinds(since, "front"):
+                break
             self.site.show("front", f"GUESS{number}")
-        until(lambda: "lockout" in self.lab.kinds(since, "front"), 30, "a lockout", pause_s=0.1)
+            until(partial(self._tells_more, since, before), 30, "a refusal", pause_s=0.1)
+        until(lambda: "lockout" in self.lab.kinds(since, "front"), 10, lambda: f"a lockout: {self.lab.kinds(since, 'front')}", pause_s=0.1)
         took_s = self._begin_fire()
         self._end_fire()
         self.lab.say("fire while the reader is locked out", f"released in {took_s * 1000:.0f} ms")
@@ -176,12 +184,14 @@ class Inputs:
             until(partial(self._has_changed, changes), 30, "the lines given back")
             self._until_free(120)
             self.site.until_running(pid)
+            self.record.settle()
             self._none_locked(drives, f"in a fire, {how}")
             gap_s = self.record.changes[-1][0] - self.record.changes[changes][0]
             self._count_again(marks)
             self.lab.say(f"fire, the agent {how}: no line driven locked, released again", f"after {gap_s:.1f} s")
         drives = len(self.record.drives)
         sh("systemctl stop tourlatch")
+        self.record.settle()
         self._none_locked(drives, "by a stop in a fire")
         self.lab.say("fire, the agent stopped: no line driven locked", "the lines are given back to their resistors")
         self.site.fire.drive(0)

@@ -172,11 +172,13 @@ class Site:
         self.released.update(DOORS[door].pin for door in doors)
         pins = [DOORS[door].pin for door in doors]
         until(lambda: not any(map(self.record.is_locked, pins)), 30, lambda: f"{doors} released; changes: {self.record.changes[-12:]}")
+        self.record.settle()
 
     def until_locked(self, *doors: str, limit_s: float = 60) -> None:
         """Until the lines of these doors are at their locked level."""
         pins = [DOORS[door].pin for door in doors]
         until(lambda: all(map(self.record.is_locked, pins)), limit_s, lambda: f"{doors} locked; changes: {self.record.changes[-12:]}")
+        self.record.settle()
 
     def until_running(self, before: str, limit_s: float = 180) -> float:
         """Seconds until the unit runs and is ready, with another process than before."""
