@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,12 +75,12 @@ def typed(page: Page, digits: str) -> None:
         page.locator("#keys").get_by_role("button", name=digit, exact=True).tap()
 
 
-def test_ok__a_pin_opens_the_relay_and_is_seen_nowhere(wall: Wall, play: Play, browser: Browser, screen: Any) -> None:  # noqa: ANN401 - a callable
+def test_ok__a_pin_opens_the_relay_and_is_seen_nowhere(wall: Wall, play: Play, browser: Browser, screen: Any, album: Path | None) -> None:  # noqa: ANN401 - a callable
     """Eight touches, and the door is open; the digits were in no element, address, request but the one, console, log or journal."""
     kiosk, page, watch = screen()
     pin = a_pin(wall, play, browser)
     page.locator("#pin-open").tap()
-    eye = Eye({"en": page}, None, is_whole=True)
+    eye = Eye({"en": page}, album, is_whole=True)
     seen = []
     began_ns = time.monotonic_ns()
     for count, digit in enumerate(pin, 1):
@@ -151,10 +152,10 @@ def test_refused__wrong_pins_lock_the_pad_and_nothing_else(wall: Wall, play: Pla
     assert watch.faults() == []
 
 
-def test_ok__a_call_for_help_is_journaled_once(wall: Wall, play: Play, screen: Any) -> None:  # noqa: ANN401 - a callable
+def test_ok__a_call_for_help_is_journaled_once(wall: Wall, play: Play, screen: Any, album: Path | None) -> None:  # noqa: ANN401 - a callable
     """The number stands there, the agent hears of it, and a second call within the half minute is none."""
     _, page, watch = screen()
-    eye = Eye({"en": page}, None, is_whole=True)
+    eye = Eye({"en": page}, album, is_whole=True)
     wall.forget()
     for _ in range(2):
         page.locator("#help-open").tap()
@@ -169,7 +170,7 @@ def test_ok__a_call_for_help_is_journaled_once(wall: Wall, play: Play, screen: A
     assert watch.faults() == []
 
 
-def test_ok__staff_see_and_unlock_with_their_pin(wall: Wall, play: Play, screen: Any) -> None:  # noqa: ANN401 - a callable
+def test_ok__staff_see_and_unlock_with_their_pin(wall: Wall, play: Play, screen: Any, album: Path | None) -> None:  # noqa: ANN401 - a callable
     """A wrong PIN shows nothing; the right one today's tours and events; an unlock has a reason and moves the relay."""
     _, page, watch = screen(look="welcome_s = 3\nrefused_s = 5")
     wall.scan(wall.code(600))
@@ -184,7 +185,7 @@ def test_ok__staff_see_and_unlock_with_their_pin(wall: Wall, play: Play, screen:
     expect(page.locator("#staff")).to_be_visible()
     expect(page.locator("#staff-events li").first).to_be_visible()
     expect(page.locator("#staff-events")).to_contain_text("Tour let in")
-    eye = Eye({"en": page}, None, is_whole=True)
+    eye = Eye({"en": page}, album, is_whole=True)
     eye.take("staff")
     began_ns = time.monotonic_ns()
     page.locator("#staff-unlock").tap()

@@ -304,7 +304,7 @@ const Panels = (() => {
       sheet.replaceSync(
         `html { font-size: ${size}px; user-select: none; -webkit-user-select: none; scrollbar-width: thin; } * { cursor: none !important; }` +
         ".times { grid-template-columns: repeat(auto-fill, minmax(7.4rem, 1fr)) !important; } .times a { white-space: nowrap; padding-inline: .2rem !important; }" +
-        ".skip, [data-print], a[download] { display: none !important; } input, textarea { user-select: text; -webkit-user-select: text; }",
+        ".skip, [data-print], a[download], a[href*='/print'] { display: none !important; } input, textarea { user-select: text; -webkit-user-select: text; }",
       );
       page.adoptedStyleSheets = [sheet];
     } catch {

@@ -1,0 +1,195 @@
+"""Book now: the desk's own pages on the screen, touched and typed with the screen's own keys, to a code that opens the door."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
+
+from tests.browser.eye import SIZES, Eye, Watch, axe
+from tests.browser.test_walk import heard
+from tests.kiosk.wall import Kiosk, Wall
+
+pytestmark = pytest.mark.timeout(300)
+Play = Callable[..., Any]
+TYPED = {"first_name": "ada", "last_name": "lovelace", "email": "ada.l@example.com", "phone": "4155552690"}
+
+
+@pytest.fixture(scope="module")
+def wall(tmp_path_factory: pytest.TempPathFactory, play: Play, browser: Browser) -> Iterator[Wall]:  # noqa: ARG001 - no browser, no wall
+    """Knock's stand-in, a desk and an agent."""
+    made = Wall(tmp_path_factory.mktemp("wall"))
+    play(made.open())
+    try:
+        play(made.start())
+        yield made
+    finally:
+        play(made.close())
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A touch screen of the smallest size."""
+    made = browser.new_context(has_touch=True, viewport={"width": 800, "height": 480}, locale="en-US", reduced_motion="reduce")
+    made.set_default_timeout(20_000)
+    yield made
+    made.close()
+
+
+def shown(kiosk: Kiosk, context: BrowserContext) -> Page:
+    """A page that offers booking."""
+    kiosk.until(lambda state: state["kind"] == "ready" and state["book"]["times"])
+    page = context.new_page()
+    page.goto(kiosk.url)
+    expect(page.locator("#book-open")).to_be_visible()
+    return page
+
+
+def keyed(page: Page, field: str, text: str) -> None:
+    """Touch the field and then the screen's own keys."""
+    box = framed(page).locator(f'[name="{field}"]')
+    box.scroll_into_view_if_needed()
+    box.tap()
+    keyboard = page.locator("#keyboard")
+    expect(keyboard).to_be_visible()
+    for letter in text:
+        key = keyboard.locator("button", has_text=re.compile(f"^{re.escape(letter)}$", re.IGNORECASE)).first
+        if not key.is_visible():
+            keyboard.locator("button", has_text=re.compile("^(ABC|123)$")).tap()
+        key.tap()
+
+
+def framed(page: Page) -> FrameLocator:
+    """The desk's page."""
+    return page.frame_locator("#book iframe")
+
+
+def code_on(page: Page) -> str:
+    """What a phone sees that photographs the screen."""
+    found = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.screenshot())).convert("L"))
+    return str(found[0].text) if found else ""
+
+
+def test_ok__from_a_touch_to_a_code_that_opens(wall: Wall, play: Play, context: BrowserContext, album: Path | None) -> None:
+    """A free time, the desk's form, the screen's keys, the code photographed off the screen: the door opens for it, and nothing stays."""
+    kiosk, watch = wall.kiosk(), Watch(context)
+    page = shown(kiosk, context)
+    eye = Eye({"en": page}, album, is_whole=album is not None)
+    page.locator("#time-list button").first.tap()
+    frame = framed(page)
+    expect(frame.locator("form")).to_be_visible()
+    eye.take("book-form")
+    page.set_viewport_size({"width": 800, "height": 480})
+    for field, text in TYPED.items():
+        keyed(page, field, text)
+        eye.faults += [f"{field}: {fault}" for fault in axe(page)]
+    for field, text in TYPED.items():
+        expect(frame.locator(f'[name="{field}"]')).to_have_value(re.compile(f"^{re.escape(text)}$", re.IGNORECASE))
+    frame.locator('[name="unit"]').first.check()
+    with page.expect_response(lambda answer: "/tour/" in answer.url and answer.request.resource_type == "document"):
+        frame.locator("main form button").last.tap()
+    expect(frame.locator("h1")).to_have_text("Your tour is booked")
+    frame.locator(".qr").scroll_into_view_if_needed()
+    eye.take("book-code")
+    page.set_viewport_size({"width": 800, "height": 480})
+    frame.locator(".qr").scroll_into_view_if_needed()
+    code = code_on(page)
+    assert code.startswith("TL1:")
+    heard(wall.stage, play)
+    wall.scan(code)
+    assert play(wall.stage.event("admitted", "refused"))["event"] == "admitted"
+    page.locator("#book-back").tap()
+    expect(page.locator("#book")).to_be_hidden()
+    expect(page.locator("#book iframe")).to_have_count(0)
+    assert "lovelace" not in page.content().lower()
+    assert context.cookies() == []
+    assert eye.faults == [], "\n".join(eye.faults)
+    assert (watch.outside(), watch.faults()) == ([], [])
+
+
+def test_ok__the_next_visitor_sees_nothing_of_the_last(wall: Wall, context: BrowserContext) -> None:
+    """Left alone, the form asks whether somebody is there, and goes."""
+    kiosk = wall.kiosk(book="idle_s = 20")
+    page = shown(kiosk, context)
+    page.locator("#book-open").tap()
+    frame = framed(page)
+    with page.expect_response(lambda answer: "/register" in answer.url):
+        frame.locator('a[href*="/register"]').first.tap()
+    keyed(page, "first_name", "eve")
+    expect(page.locator("#book-idle")).to_be_visible(timeout=20_000)
+    for width, height in SIZES.values():
+        page.set_viewport_size({"width": width, "height": height})
+        assert axe(page) == []
+    page.locator("#book-stay").tap()
+    expect(page.locator("#book-idle")).to_be_hidden()
+    expect(page.locator("#book")).to_be_hidden(timeout=40_000)
+    page.locator("#book-open").tap()
+    with page.expect_response(lambda answer: "/register" in answer.url):
+        framed(page).locator('a[href*="/register"]').first.tap()
+    expect(framed(page).locator('[name="first_name"]')).to_have_value("")
+
+
+def test_refused__no_way_out_through_the_desks_pages(wall: Wall, context: BrowserContext) -> None:
+    """Their links lead to pages of theirs on the screen and nowhere else; no window, print or download."""
+    kiosk, watch = wall.kiosk(), Watch(context)
+    page = shown(kiosk, context)
+    downloads: list[str] = []
+    page.on("download", lambda download: downloads.append(download.url))
+    page.locator("#book-open").tap()
+    expect(framed(page).locator('a[href*="/register"]').first).to_be_visible()
+    inside = next(frame for frame in page.frames if frame != page.main_frame)
+    inside.wait_for_load_state("load")
+    outcome = inside.evaluate(
+        """() => {
+          const tried = {};
+          tried.window = window.open("http://192.0.2.1/", "_blank") === null;
+          try { window.top.location.href = "http://192.0.2.1/"; tried.top = false; } catch { tried.top = true; }
+          const link = document.createElement("a");
+          link.href = "http://192.0.2.1/"; link.target = "_blank"; link.textContent = "out";
+          document.body.append(link); link.click();
+          link.removeAttribute("target"); link.click();
+          return tried;
+        }"""
+    )
+    assert outcome == {"window": True, "top": True}
+    for path in (
+        "/staff",
+        "/staff/login",
+        "/api",
+        "/healthz",
+        "/other/times",
+        "/tour/0123456789abcdef.x/print",
+        "//192.0.2.1/",
+        "/..//staff",
+    ):
+        status = inside.evaluate("(path) => fetch(path, {redirect: 'manual'}).then((a) => a.status, () => 0)", path)
+        assert status in {0, 404}, path
+    assert ([one.url for one in context.pages], downloads) == ([f"{kiosk.url}/"], [])
+    assert watch.outside() == []
+
+
+def test_ok__hidden_while_the_desk_does_not_answer(wall: Wall, play: Play, context: BrowserContext) -> None:
+    """Without the desk nothing of booking is shown, and what is open says so; the screen itself is as ever."""
+    kiosk = wall.kiosk()
+    page = shown(kiosk, context)
+    page.locator("#book-open").tap()
+    expect(framed(page).locator('a[href*="/register"]').first).to_be_visible()
+    play(wall.stage.desk.stop())
+    try:
+        with page.expect_response(lambda answer: "/register" in answer.url):
+            framed(page).locator('a[href*="/register"]').first.tap()
+        expect(framed(page).locator("h1")).to_have_text("The booking pages do not answer just now")
+        assert axe(page) == []
+        page.locator("#book-back").tap()
+        expect(page.locator("#book-open")).to_be_hidden(timeout=60_000)
+        expect(page.locator("#times")).to_be_hidden()
+        expect(page.locator("html")).to_have_attribute("data-kind", "ready")
+    finally:
+        play(wall.stage.desk.start())
