@@ -1,6 +1,6 @@
 """What prospects and staff see: pages made here, complete without JavaScript.
 
-- `templates`, `static`, `locales`  pages, the files beside them, and their sentences in other languages (`agent.rendering` makes answers of them)
+- `templates`, `static`, `locales`  pages, the files beside them, and their sentences in other languages (`agent.rendering` makes answers)
 - `visitor`    one request: its language, where the person came from, tokens of forms, limits
 - `browse`     the properties, one property, its free times
 - `register`   the form, and what becomes of it
