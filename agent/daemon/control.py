@@ -5,6 +5,7 @@ Rule 2: no line, however long or odd, does anything but get an error; a slow pee
 Rule 3: nothing is kept for who is turned away, and those who follow events leave room for those who ask.
 Rule 4: the user of a screen's page faces whoever stands before the door, or on a network: it may ask for what `KIOSK_MAY` lists, on few
         connections, in short lines, so often a second and no more. Whatever it does, staff find a place and a scan is decided at once.
+        Of events and of the status it sees what `glimpse` leaves of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.daemon.events import Events
+from agent.daemon import glimpse
+from agent.daemon.events import Event, Events
 from agent.errors import AgentError, ConfigError, ScreenRefusedError
 from agent.protocol import MAX_LINE_BYTES, decode, encode
 from drivers.base import DriverError
@@ -74,12 +76,20 @@ class _Pace:
 
 
 class Control:
-    """Serves `handlers` by name, and `events` itself."""
+    """Serves `handlers` by name, and `events` itself. `kiosk_doors` are those that `kiosk_users` see."""
 
     def __init__(
-        self, path: Path, users: tuple[str, ...], handlers: dict[str, Handler], events: Events, kiosk_users: tuple[str, ...] = ()
+        self,
+        path: Path,
+        users: tuple[str, ...],
+        handlers: dict[str, Handler],
+        events: Events,
+        kiosk_users: tuple[str, ...] = (),
+        *,
+        kiosk_doors: tuple[str, ...] = (),
     ) -> None:
         self._path = path
+        self._kiosk_doors = kiosk_doors
         self._allowed = {0, os.getuid(), *(pwd.getpwnam(user).pw_uid for user in users)}
         self._kiosks = {pwd.getpwnam(user).pw_uid for user in kiosk_users}
         if self._kiosks & self._allowed:
@@ -189,7 +199,9 @@ class Control:
             if name == "events":
                 await self._follow(reader, writer, peer)
                 return
-            await _send(writer, await self._answer(request, peer.user))
+            answer = await self._answer(request, peer.user)
+            is_filtered = peer.is_kiosk and name == "status" and answer["ok"]
+            await _send(writer, glimpse.of_status(answer, self._kiosk_doors) if is_filtered else answer)
 
     async def _follow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: _Peer) -> None:
         most = MAX_KIOSK_FOLLOWERS if peer.is_kiosk else MAX_FOLLOWERS
@@ -199,7 +211,10 @@ class Control:
         self._followers += 1
         self._kiosk_followers += peer.is_kiosk
         try:
-            await self._tell_events(writer, _until_gone(reader) if not peer.is_kiosk else _until_heard(reader))
+            if peer.is_kiosk:
+                await self._tell_events(writer, _until_heard(reader), lambda event: glimpse.of_event(event, self._kiosk_doors))
+            else:
+                await self._tell_events(writer, _until_gone(reader), lambda event: event)
         finally:
             self._followers -= 1
             self._kiosk_followers -= peer.is_kiosk
@@ -216,14 +231,17 @@ class Control:
         except (AgentError, DriverError, ValueError, RuntimeError) as error:
             return _error(str(error))
 
-    async def _tell_events(self, writer: asyncio.StreamWriter, leave: Coroutine[Any, Any, None]) -> None:
-        """Until the peer leaves, which may be long before the next event."""
+    async def _tell_events(
+        self, writer: asyncio.StreamWriter, leave: Coroutine[Any, Any, None], seen: Callable[[Event], Event | None]
+    ) -> None:
+        """Tell what is `seen` of each event until the peer leaves, which may be long before the next one."""
         listener = self._events.listen()
 
         async def tell() -> None:
             await _send(writer, {"ok": True, "event": "listening"})
             while (event := await listener.get()) is not None:
-                await _send(writer, event)
+                if (told := seen(event)) is not None:
+                    await _send(writer, told)
 
         telling, leaving = asyncio.create_task(tell()), asyncio.create_task(leave)
         try:

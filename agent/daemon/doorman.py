@@ -180,6 +180,12 @@ class Doorman:
         self._jobs.put((self._doors[order.door], order, done))
         return done
 
+    def lockouts(self, readers: Collection[str]) -> dict[str, float]:
+        """Those of these readers that are locked out, and for how many seconds more. From any thread."""
+        now_s = time.monotonic()
+        ends = {reader: self._records[reader].lockout.until_s for reader in readers if reader in self._records}
+        return {reader: round(until_s - now_s, 1) for reader, until_s in ends.items() if until_s is not None and until_s > now_s + 0.1}
+
     def is_well(self) -> bool:
         """Whether the thread lives and no job hangs."""
         since_s = self._busy_since_s

@@ -22,7 +22,7 @@ from agent.daemon.report import Reports, clock_facts
 from agent.daemon.screen import MAX_REASON, Screen, is_reason
 from agent.daemon.sender import Sender
 from agent.daemon.ways import Hold
-from agent.settings.agent import AgentSettings
+from agent.settings.agent import AgentSettings, screen_reader
 from agent.store import feed, outbox
 from agent.store.journal import Moment, Note
 from drivers.base import DriverError
@@ -83,6 +83,7 @@ class Requests:
                 name: {
                     **self._door_facts(door),
                     "readers": {at.name: self._reader_states.get(at.name, "starting") for at in self._parts.readers if at.door == name},
+                    "locked_out": self._doorman.lockouts(self._readers_of(name)),
                     "screen": self._screen.facts(name),
                     "feed": self._feeds[name].status if name in self._feeds else None,
                     "report": self._reports[name].status if name in self._reports else None,
@@ -95,6 +96,9 @@ class Requests:
             "unwritten": self._parts.upkeep.lost_notes,
             "knock": self._sender.link,
         }
+
+    def _readers_of(self, door: str) -> list[str]:
+        return [*[at.name for at in self._parts.readers if at.door == door], screen_reader(door)]
 
     def _door_facts(self, door: Door) -> dict[str, Any]:
         leaf, hold, second = door.leaf, door.hold, door.second

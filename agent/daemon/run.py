@@ -106,7 +106,8 @@ class Agent:
                 screen=self._make_screen(parts),
             )
             control = self._settings.control
-            self._control = Control(control.socket, control.users, requests.handlers(), self._events, control.kiosk_users)
+            users, doors = (control.users, control.kiosk_users), self._settings.screen_doors()
+            self._control = Control(control.socket, users[0], requests.handlers(), self._events, users[1], kiosk_doors=doors)
             self._control.open()
             stack.callback(self._control.close)
             for number in (signal.SIGTERM, signal.SIGINT):

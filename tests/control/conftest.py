@@ -21,10 +21,13 @@ def serving(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Events]
 
     @asynccontextmanager
     async def serve(
-        handlers: dict[str, Handler] | None = None, allowed: set[int] | None = None, kiosks: set[int] | None = None
+        handlers: dict[str, Handler] | None = None,
+        allowed: set[int] | None = None,
+        kiosks: set[int] | None = None,
+        doors: tuple[str, ...] = (),
     ) -> AsyncIterator[Events]:
         events = Events(lambda: 7)
-        control = Control(tmp_path / "s", (), handlers or {}, events)
+        control = Control(tmp_path / "s", (), handlers or {}, events, kiosk_doors=doors)
         if allowed is not None:
             control._allowed = allowed
         control._kiosks = kiosks or set()

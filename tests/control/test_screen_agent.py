@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,9 +15,19 @@ import pytest
 from agent.daemon.screen import PIN_EVERY_S
 from agent.demo.stage import Stage
 from agent.errors import RequestRefusedError
-from tests.control.screened import PIN, STAFF, screened, start
+from tests.control.screened import KIOSK_USER, PIN, STAFF, screened, start
 
 Play = Callable[..., Any]
+OTHER_USER = """
+import os, pwd, socket, sys
+user = pwd.getpwnam(sys.argv[1])
+os.setgroups([]), os.setgid(user.pw_gid), os.setuid(user.pw_uid)
+peer = socket.socket(socket.AF_UNIX)
+peer.settimeout(10), peer.connect("agent.sock")
+peer.sendall(b'{"do":"status"}\\n')
+sys.stdout.write(peer.makefile().readline())
+"""
+"""Asks for the status as somebody else, in the folder of the socket."""
 WRONG, NOT_STAFF = "98321477", "662915"
 
 
@@ -41,6 +54,19 @@ async def _typed(stage: Stage, digits: str) -> dict[str, Any]:
 def test_ok__status_tells_what_the_screen_can_do(stage: Stage, play: Play) -> None:
     """The page knows whether to show a keypad and staff's key before anybody touches it."""
     assert play(stage.ask({"do": "status"}))["doors"]["front"]["screen"] == {"takes_pins": True, "serves_staff": True}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_ok__the_screens_own_user_is_told_less_than_staff(stage: Stage, play: Play) -> None:
+    """Over the real socket, by a process of that user's: how the door is, and neither keys nor the queue nor who the agent belongs to."""
+    stage.folder.chmod(0o755)
+    command = [sys.executable, "-I", "-c", OTHER_USER, KIOSK_USER]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, cwd=stage.folder).stdout)
+    whole = play(stage.ask({"do": "status"}))
+    assert set(told) == {"ok", "doors", "knock", "clock"}
+    assert (set(told["knock"]), set(told["clock"])) == ({"is_up"}, {"state"})
+    assert set(told["doors"]["front"]) == {"lock", "leaf", "fire", "readers", "locked_out", "screen", "feed"}
+    assert told["doors"]["front"]["readers"] == whole["doors"]["front"]["readers"]
 
 
 def test_ok__a_pin_opens_and_no_digit_is_anywhere(stage: Stage, play: Play) -> None:
