@@ -137,11 +137,11 @@ class Eye:
         self.faults: list[str] = []
 
     def take(self, name: str, sizes: Collection[str] = tuple(SIZES)) -> None:
-        """What is shown now, at these sizes: half of them in each language, and axe once in each; if all is wanted, all in all."""
+        """What is shown now, at these sizes: shared out between the languages, and axe once in each; if all is wanted, all in all."""
         self.names.append(name)
-        turn = len(self.names)
+        turn, is_shared = len(self.names), len(self._pages) > 1 and len(sizes) > 1 and not self._is_whole
         for number, (language, page) in enumerate(self._pages.items()):
-            looked = [size for index, size in enumerate(sizes) if self._is_whole or len(sizes) == 1 or (index + number + turn) % 2 == 0]
+            looked = [size for index, size in enumerate(sizes) if not is_shared or (index + number + turn) % 2 == 0]
             page.bring_to_front()  # a page behind another one is drawn once a second
             for index, size in enumerate(looked):
                 width, height = SIZES[size]
@@ -156,11 +156,13 @@ class Eye:
 
 
 def axe(page: Page) -> list[str]:
-    """What axe finds on the page and in its frames of this origin."""
+    """What axe finds on the page and, each by itself since none reaches into another, in its frames."""
+    tags = WCAG if len(page.frames) > 1 else [*WCAG, "best-practice"]
+    options: dict[str, Any] = {"resultTypes": ["violations"], "runOnly": tags, "iframes": False, "preload": False}
+    found = []
     for frame in page.frames:
         if not frame.evaluate("typeof window.axe === 'object'"):
             frame.evaluate(AXE_SCRIPT)
-    tags = WCAG if len(page.frames) > 1 else [*WCAG, "best-practice"]
-    options: dict[str, Any] = {"resultTypes": ["violations"], "runOnly": tags}
-    response = page.evaluate("(options) => window.axe.run(document, options)", options)
-    return [f"axe: {one['id']}: {one['help']} at {[node['target'] for node in one['nodes']]}" for one in response["violations"]]
+        response = frame.evaluate("(options) => window.axe.run(document, options)", options)
+        found += [f"axe: {one['id']}: {one['help']} at {[node['target'] for node in one['nodes']]}" for one in response["violations"]]
+    return found
