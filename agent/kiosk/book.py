@@ -1,8 +1,9 @@
 """Booking on the screen: the desk's own pages, passed through to the page's frame, and whether the desk can be reached.
 
-Rule 1: only the paths in `Book.routes` are passed, only GET and POST, and a POST only from a page of this origin.
+Rule 1: only the paths in `Book.routes` are passed, only GET and POST, and a POST only from the frame, as far as the browser says.
 Rule 2: no cookie goes either way, and nothing that is passed is kept here.
-Rule 3: a page that is passed may do nothing but be a page in our frame: no download, no window, no way to another site.
+Rule 3: a page that is passed may do nothing but be a page in our frame: no script of its own, no download, no window, no way to
+        another site or to the page around it (`frame.py`). No script is passed either, for here it would have the kiosk's origin.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from agent.core.clock import from_iso
 from agent.errors import ConfigError, RefusedError
 from agent.http import Answer as Fetched
 from agent.http import AnswerLostError, BadRequestError, HttpClient, NoConnectionError, Timeouts
-from agent.kiosk.guard import FORBIDDEN, UNAVAILABLE, from_our_page
+from agent.kiosk.frame import Frame
+from agent.kiosk.guard import FORBIDDEN, UNAVAILABLE, from_our_frame
 from agent.kiosk.hub import Booking
 from agent.settings.kiosk import BookSettings
 from agent.web import Answer, Call, Handler
@@ -33,13 +35,10 @@ MAX_ANSWER_BYTES = 1_000_000
 AT_ONCE = 4
 """So many requests to the desk at once; more wait."""
 
-FRAME_SECURITY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'self'; sandbox allow-same-origin allow-scripts allow-forms"
-)
 _ASKED = ("accept-language", "content-type")
 _GIVEN = ("content-language", "cache-control")
-_TYPES = ("text/html", "text/css", "text/javascript", "application/javascript", "image/", "font/")
+_PAGE = "text/html"
+_TYPES = (_PAGE, "text/css", "image/")
 _TIMEOUTS = Timeouts(connect_s=5.0, read_s=50.0, write_s=10.0, total_s=60.0)
 """A booking waits for Knock, which has 45 seconds."""
 _PROBE_S = 5.0
@@ -72,6 +71,7 @@ class Book:
             )
         except OSError as error:
             raise ConfigError(f"the file of certificates {settings.ca_file} cannot be read: {error.strerror or error}") from error
+        self._frame = Frame()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._was_reached: bool | None = None
 
@@ -148,7 +148,7 @@ class Book:
         headers["Accept"] = "text/html,image/*,*/*;q=0.8"
         content = None
         if call.method == "POST":
-            if not from_our_page(call, has_form_token=True):
+            if not from_our_frame(call):
                 raise RefusedError(FORBIDDEN, "This form was not sent from here.")
             # as from the desk's own page, for it comes from one
             headers["Sec-Fetch-Site"] = "same-origin"
@@ -166,12 +166,14 @@ class Book:
     def _gone(self, call: Call, status: int) -> Answer:
         """What stands in the frame instead: it is framed, too."""
         answer = self._page_of_gone(call, status)
-        return replace(answer, headers={**answer.headers, "Content-Security-Policy": FRAME_SECURITY})
+        return replace(answer, content=self._frame.page(answer.content), headers={**answer.headers, **self._headers()})
+
+    def _headers(self) -> dict[str, str]:
+        # to a page whose origin is nobody's every address is another origin, the one it came from as well
+        return {"Content-Security-Policy": self._frame.security, "Cross-Origin-Resource-Policy": "cross-origin"}
 
     def _given(self, call: Call, found: Fetched) -> Answer:
-        headers = {name: value for name in _GIVEN if (value := found.headers.get(name)) is not None}
-        # without a referrer a form would not even say that it comes from here
-        headers |= {"Content-Security-Policy": FRAME_SECURITY, "Referrer-Policy": "same-origin"}
+        headers = {name: value for name in _GIVEN if (value := found.headers.get(name)) is not None} | self._headers()
         if found.status in _SEE_OTHERS:
             place = self._place(found.headers.get("location", ""))
             if place is None:
@@ -180,7 +182,8 @@ class Book:
         media_type = found.headers.get("content-type", "")
         if found.body is None or not media_type.lower().startswith(_TYPES):
             return self._gone(call, _BAD_GATEWAY)
-        return Answer(found.status, found.body, media_type, headers)
+        content = self._frame.page(found.body) if media_type.lower().startswith(_PAGE) else found.body
+        return Answer(found.status, content, media_type, headers)
 
     def _place(self, location: str) -> str | None:
         """Where the desk sends the browser, as a path of ours; None for any other site."""

@@ -2,7 +2,8 @@
 
 Rule 1: the local page answers this machine's own names only, so no page of the internet reaches it by a name of its own (rebinding).
 Rule 2: what changes something is asked for by our own page alone: same origin, JSON, and with the token that only our page can read.
-Rule 3: nothing that is sent here becomes a traceback; what went wrong in us is logged with its place and without its words.
+Rule 3: a form of the booking's comes from a frame whose origin is nobody's, as any page's of that kind; the desk's token in it decides.
+Rule 4: nothing that is sent here becomes a traceback; what went wrong in us is logged with its place and without its words.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from agent.errors import AgentAbsentError, RefusedError, RequestRefusedError
 from agent.settings.parts import is_loopback
@@ -35,6 +36,9 @@ HEADERS = {
 }
 TOKEN = "x-screen-token"  # noqa: S105 - a header's name
 BAD_REQUEST, FORBIDDEN, CONFLICT, MISDIRECTED, FAILED, UNAVAILABLE = 400, 403, 409, 421, 500, 503
+
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]{2,45})\]|(?P<name>[A-Za-z0-9.-]{1,253}))(?::[0-9]{1,5})?", re.ASCII)
+"""A host and a port, and nothing else: nobody's name before an @, nothing that some other reader takes for another host."""
 
 _log = logging.getLogger("tourlatch")
 refuse_in_json: Refusal = in_json(Dialect(refused="error", unrouted="error"))
@@ -69,18 +73,26 @@ def with_head(routes: Mapping[str, Mapping[str, Handler]]) -> dict[str, dict[str
     return {path: {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})} for path, handlers in routes.items()}
 
 
-def from_our_page(call: Call, *, has_form_token: bool = False) -> bool:
-    """Whether a request came from a page of this very origin, as the browser says.
-
-    A browser that does not say is believed where a token in the form decides anyway (`has_form_token`).
-    """
+def from_our_page(call: Call, *, scheme: str = "http") -> bool:
+    """Whether a request came from a page of this very origin, as the browser says; `scheme` is how we are reached."""
     site = call.headers.get("sec-fetch-site")
-    if site is not None and site != "same-origin":
+    if site not in {None, "same-origin"}:
         return False
     origin = call.headers.get("origin", "null")
     if origin == "null":
-        return site == "same-origin" or has_form_token
-    return urlsplit(origin).netloc.lower() == call.headers.get("host", "").lower()
+        return site == "same-origin"
+    return origin.lower() == f"{scheme}://{call.headers.get('host', '').lower()}"
+
+
+def from_our_frame(call: Call) -> bool:
+    """Whether a form may have come from the booking's frame: its origin is opaque, and to the browser every request from it is cross-site.
+
+    Another opaque page says the same, so this keeps out other origins and no more: it is for what a token in the form protects.
+    """
+    site, origin = call.headers.get("sec-fetch-site"), call.headers.get("origin")
+    if site is None:
+        return origin in {None, "null"}
+    return (site, origin) == ("cross-site", "null") and call.headers.get("sec-fetch-dest", "iframe") == "iframe"
 
 
 async def asked(call: Call, is_token: Callable[[str], bool]) -> dict[str, Any]:
@@ -117,8 +129,8 @@ def same(one: str, other: str) -> bool:
 
 
 def _check_host(call: Call) -> None:
-    host = urlsplit(f"//{call.headers.get('host', '')}").hostname or ""
-    if not is_loopback(host):
+    found = _HOST.fullmatch(call.headers.get("host", ""))
+    if found is None or not is_loopback((found["v6"] or found["name"]).lower()):
         raise RefusedError(MISDIRECTED, "This address is not served here.")
 
 

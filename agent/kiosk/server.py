@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +41,8 @@ FOLDER = Path(__file__).parent
 
 _NOT_FOUND, _NO_CONTENT, _UNAUTHORIZED = 404, 204, 401
 _YEAR_S = 31_536_000
+_FOR_THE_FRAME = {"Cross-Origin-Resource-Policy": "cross-origin"}
+"""Of stylesheets: the page that stands in the frame instead of the desk's has no origin, and would be refused them."""
 _LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg"}
 _SOUNDS = {Kind.WELCOME: "granted", Kind.REFUSED: "denied"}
 
@@ -117,7 +120,7 @@ class Server:
 
     def _files(self) -> dict[str, Mapping[str, Handler]]:
         return {
-            "/screen/static/{name}": {"GET": self._renderer.assets.serve},
+            "/screen/static/{name}": {"GET": self._asset},
             "/screen/logo": {"GET": self._logo_file},
             "/screen/look.css": {"GET": self._look},
         }
@@ -142,8 +145,12 @@ class Server:
             pictures=PICTURES,
         )
 
+    async def _asset(self, call: Call) -> Answer:
+        answer = await self._renderer.assets.serve(call)
+        return replace(answer, headers={**answer.headers, **_FOR_THE_FRAME}) if answer.media_type.startswith("text/css") else answer
+
     async def _look(self, _call: Call) -> Answer:
-        return Answer(200, self._look_css, "text/css; charset=utf-8")
+        return Answer(200, self._look_css, "text/css; charset=utf-8", _FOR_THE_FRAME)
 
     async def _logo_file(self, _call: Call) -> Answer:
         if self._logo is None:
@@ -279,13 +286,13 @@ class Server:
     # --- another device ---
 
     async def _enter(self, call: Call) -> Answer:
-        if not guard.from_our_page(call):
+        remote = self._settings.remote
+        is_secure = remote is not None and remote.certificate_file is not None
+        if not guard.from_our_page(call, scheme="https" if is_secure else "http"):
             raise RefusedError(FORBIDDEN, "This did not come from the screen's own page.")
         given = text_of(await json_body(call), "token", 512)
         if self._remote_token is None or not same(given, self._remote_token):
             raise RefusedError(_UNAUTHORIZED, "This token is not that of this screen.")
-        remote = self._settings.remote
-        is_secure = remote is not None and remote.certificate_file is not None
         cookie = f"{COOKIE}={_mark(self._remote_token)}; Path=/; HttpOnly; SameSite=Strict; Max-Age={_YEAR_S}" + "; Secure" * is_secure
         return Answer(_NO_CONTENT, cookies=[cookie])
 

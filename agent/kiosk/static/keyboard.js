@@ -1,4 +1,4 @@
-// A keyboard for the booking's form: a wall has none. It types into whichever field of the frame has the focus, and never takes it.
+// A keyboard for the booking's form: a wall has none. It tells the frame what is typed, and never takes the focus from its field.
 "use strict";
 
 const Keyboard = (() => {
@@ -11,33 +11,26 @@ const Keyboard = (() => {
     backspace: "M9 6h11v12H9l-6-6zM12 9.5l5 5M17 9.5l-5 5",
     hide: "M6 9l6 6 6-6",
   };
-  const TYPED = new Set(["text", "email", "tel", "search", "url", "password", "number"]);
-  let field = null;
+  let kind = "none"; // of the field that has the focus
+  let order = () => {}; // tells the frame
   let isShifted = false;
   let isSigns = false;
   let isAcute = false;
 
   const place = () => byId("keyboard");
-  const takes = (one) => one?.tagName === "TEXTAREA" || (one?.tagName === "INPUT" && TYPED.has(one.type));
 
-  // `page` is the frame's document: whenever one of its fields has the focus, the keys are there.
-  function attend(page) {
-    page.addEventListener("focusin", (event) => (takes(event.target) ? open(event.target) : close()));
-  }
-
-  function open(target) {
-    field = target;
-    isSigns = target.type === "tel" || target.type === "number";
-    isShifted = !target.value && /name/.test(target.name ?? "");
+  function open(fieldKind, tell) {
+    kind = fieldKind;
+    order = tell;
+    isSigns = kind === "digits";
+    isShifted = kind === "name";
     isAcute = false;
     draw();
     place().hidden = false;
-    // the frame is lower now: the field must be seen
-    requestAnimationFrame(() => field?.scrollIntoView({ block: "center" }));
   }
 
   function close() {
-    field = null;
+    kind = "none";
     const keys = place();
     if (!keys) return;
     keys.hidden = true;
@@ -49,15 +42,15 @@ const Keyboard = (() => {
     const rows = (isSigns ? SIGNS : letters).map((row) => [...row].map((one) => key(isShifted && !isSigns ? one.toUpperCase() : one)));
     const last = rows[rows.length - 1];
     if (!isSigns) last.unshift(sign("shift", () => { isShifted = !isShifted; draw(); }, isShifted));
-    last.push(sign("backspace", () => edit("delete")));
+    last.push(sign("backspace", () => order("erase")));
     const swap = element("button", { type: "button", class: "wide", "aria-label": say(isSigns ? "letters" : "digits") }, isSigns ? "ABC" : "123");
     press(swap, () => { isSigns = !isSigns; draw(); });
     const space = element("button", { type: "button", class: "space" }, say("space"));
     press(space, () => type(" "));
     const next = element("button", { type: "button", class: "wide" }, say("next"));
-    press(next, forward);
+    press(next, () => order("next"));
     const acute = Kiosk.language === "es" && !isSigns ? [key("´", () => { isAcute = !isAcute; draw(); }, isAcute)] : [];
-    rows.push([swap, key("@"), ...acute, space, key("."), next, sign("hide", () => { field?.blur(); close(); })]);
+    rows.push([swap, key("@"), ...acute, space, key("."), next, sign("hide", () => { order("leave"); close(); })]);
     place().replaceChildren(...rows.map((row) => element("div", {}, ...row)));
   }
 
@@ -89,27 +82,13 @@ const Keyboard = (() => {
   }
 
   function type(letter) {
-    edit("insertText", isAcute ? (ACUTE[letter] ?? letter) : letter);
+    order("type", { text: isAcute ? (ACUTE[letter] ?? letter) : letter });
     const isOver = isShifted || isAcute;
     isAcute = false;
     isShifted = false;
-    if (letter === " " && /name/.test(field?.name ?? "")) isShifted = true;
+    if (letter === " " && kind.endsWith("name")) isShifted = true;
     if (isOver || isShifted) draw();
   }
 
-  function edit(command, text) {
-    if (!field?.isConnected) return close();
-    if (field.ownerDocument.activeElement !== field) field.focus();
-    // typed as by keys: it goes where the caret is, in fields of every type, and can be undone
-    field.ownerDocument.execCommand(command, false, text);
-  }
-
-  function forward() {
-    const fields = [...(field?.form?.elements ?? [])].filter((one) => takes(one) && one.offsetParent !== null);
-    const next = fields[fields.indexOf(field) + 1];
-    if (next) next.focus();
-    else { field?.blur(); close(); }
-  }
-
-  return { attend, close };
+  return { open, close };
 })();

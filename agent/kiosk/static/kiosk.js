@@ -12,7 +12,8 @@ const Kiosk = (() => {
   };
   const NOT_YET = new Set(["too_early", "out_of_hours", "closed_day", "reentry_pause", "busy"]);
   const WITH_PHONE = new Set(["starting", "refused", "locked_out", "out_of_order"]);
-  const HELD_MS = 40_000; // the server holds an answer back for 25 s
+  const HELD_MS = 30_000; // the server holds an answer back for 25 s
+  const OVER_MS = 2_000; // an answer whose time is over for so long is taken down, though nobody says so
   const AWAKE_MS = 30_000;
   const FORGET_MS = 90_000;
   const listeners = [];
@@ -23,6 +24,7 @@ const Kiosk = (() => {
   let failures = 0;
   let asking = null;
   let isChanged = false;
+  let isOver = false;
   let touched = 0;
   let sounded = "";
   let audio = null;
@@ -42,10 +44,15 @@ const Kiosk = (() => {
     for (;;) {
       asking = new AbortController();
       isChanged = false;
-      const limit = setTimeout(() => asking.abort(), HELD_MS);
+      let isLate = false;
+      const limit = setTimeout(() => { isLate = true; asking.abort(); }, HELD_MS);
       try {
         const after = state === null ? "" : `&after=${state.number}`;
         const answer = await fetch(`/screen/state?lang=${language}${after}`, { signal: asking.signal, cache: "no-store" });
+        if (answer.status === 401 && facts.is_remote) {
+          location.reload(); // the token is another one by now: the page says how to come in
+          return;
+        }
         if (!answer.ok) throw new Error(String(answer.status));
         const told = await answer.json();
         failures = 0;
@@ -53,7 +60,8 @@ const Kiosk = (() => {
       } catch {
         if (isChanged) continue;
         state = null;
-        failures += 1;
+        failures += isLate || isOver ? 2 : 1;
+        isOver = false;
         if (failures > 1) nothing("starting", "starting");
         await pause(Math.min(150 * 2 ** failures, 2000));
       } finally {
@@ -64,7 +72,7 @@ const Kiosk = (() => {
 
   // Another device brings its token behind the #, which no server ever logs, and forgets it at once.
   async function enter() {
-    const token = decodeURIComponent(location.hash.slice(1));
+    const token = tokenIn(location.hash.slice(1));
     if (!token) return false;
     history.replaceState(null, "", location.pathname);
     for (;;) {
@@ -73,10 +81,19 @@ const Kiosk = (() => {
           method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token }),
         });
         if (answer.ok) location.reload();
-        return answer.ok;
+        if (answer.status < 500) return answer.ok;
+        await pause(2000);
       } catch {
         await pause(2000);
       }
+    }
+  }
+
+  function tokenIn(text) {
+    try {
+      return decodeURIComponent(text);
+    } catch {
+      return text; // a % that begins nothing
     }
   }
 
@@ -102,9 +119,9 @@ const Kiosk = (() => {
   }
 
   function show(told) {
-    const isNew = root.dataset.kind !== told.kind || byId("title").textContent !== told.title;
+    const isNew = root.dataset.kind !== told.kind || ["title", "text"].some((id) => byId(id).textContent !== told[id]);
     root.dataset.kind = told.kind;
-    mark("tone", told.kind === "refused" && NOT_YET.has(told.reason) ? "wait" : TONES[told.kind]);
+    mark("tone", told.is_locked ? undefined : told.kind === "refused" && NOT_YET.has(told.reason) ? "wait" : TONES[told.kind]);
     mark("dark", told.is_dark ? "" : undefined);
     mark("dim", told.is_dim && Date.now() - touched > AWAKE_MS ? "" : undefined);
     const length = told.title.length;
@@ -279,6 +296,12 @@ const Kiosk = (() => {
     }
     window.addEventListener("resize", fit);
     setInterval(() => {
+      if (state?.shown_until_ms && now() > state.shown_until_ms + OVER_MS) {
+        isOver = true;
+        state = null;
+        nothing("starting", "starting");
+        asking?.abort();
+      }
       showCountdown();
       showClock();
       if (state?.is_dim && Date.now() - touched > AWAKE_MS) mark("dim", "");
@@ -294,7 +317,7 @@ const Kiosk = (() => {
   // After the other scripts, which listen from the first state on.
   document.addEventListener("DOMContentLoaded", begin);
   return {
-    byId, say, now, element, guard, awake,
+    byId, say, now, element, awake,
     get state() { return state; },
     get language() { return language; },
     get facts() { return facts; },

@@ -258,8 +258,19 @@ const Panels = (() => {
 
   // --- booking ---
 
+  // The desk's pages stand in a frame whose origin is nobody's: neither side reaches into the other. Its one script (frame.js) tells one
+  // of these words, and nothing else that comes from there is taken; what we tell it is our own look and our own keys.
+  const WORDS = new Map([
+    ["ready", ready],
+    ["touched", () => { isTouchedSince = true; touchBook(); }],
+    ["field none", () => Keyboard.close()],
+    ...["letters", "digits", "name", "begun-name"].map((kind) => [`field ${kind}`, () => Keyboard.open(kind, order)]),
+  ]);
   let bookTimer = 0;
   let bookTouched = 0;
+  let isTouchedSince = false;
+  let isReady = false;
+  let frame = null;
 
   function touchBook() {
     bookTouched = Date.now();
@@ -269,8 +280,9 @@ const Panels = (() => {
 
   function openBook(path) {
     if (!byId("book") || !path) return;
-    const frame = element("iframe", { title: say("book_title"), sandbox: "allow-same-origin allow-scripts allow-forms", referrerpolicy: "no-referrer" });
-    frame.addEventListener("load", () => tame(frame));
+    frame = element("iframe", { title: say("book_title"), sandbox: "allow-scripts allow-forms", referrerpolicy: "no-referrer" });
+    // a page without our script, as a picture is, has no fields
+    frame.addEventListener("load", () => { if (!isReady) Keyboard.close(); isReady = false; });
     frame.src = path;
     byId("book-place").replaceChildren(frame);
     open("book");
@@ -279,38 +291,24 @@ const Panels = (() => {
     bookTimer = setInterval(watchBook, 1000);
   }
 
-  // The desk's page is made fit for a wall: no pointer, no print, no way out; touches count, and fields get keys.
-  function tame(frame) {
-    let page = null;
-    try {
-      page = frame.contentDocument;
-    } catch {
-      page = null;
-    }
+  window.addEventListener("message", (event) => {
+    if (frame === null || event.source !== frame.contentWindow || typeof event.data !== "string") return;
+    WORDS.get(event.data)?.();
+  });
+
+  // Whoever is in the frame may read it: nothing but keys and looks.
+  function order(name, more = {}) {
+    frame?.contentWindow?.postMessage({ order: name, ...more }, "*");
+  }
+
+  function ready() {
+    isReady = true;
     Keyboard.close();
-    if (!page?.body) return; // nothing of ours: it cannot be had, and is shown as the browser shows it
-    Kiosk.guard(page);
-    for (const name of ["pointerdown", "keydown", "input", "scroll"]) page.addEventListener(name, touchBook, true);
-    page.addEventListener("click", (event) => {
-      const link = event.target.closest?.("a[href]");
-      const isOut = link && (new URL(link.href).origin !== location.origin || link.hasAttribute("download") || link.target);
-      if (isOut) event.preventDefault();
-    }, true);
-    Keyboard.attend(page);
-    page.documentElement.style.colorScheme = "dark" in document.documentElement.dataset ? "dark" : "light";
-    try {
-      const sheet = new frame.contentWindow.CSSStyleSheet();
-      const size = Math.max(16, parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.7);
-      sheet.replaceSync(
-        `html { font-size: ${size}px; user-select: none; -webkit-user-select: none; scrollbar-width: thin; } * { cursor: none !important; }` +
-        ".times { grid-template-columns: repeat(auto-fill, minmax(7.4rem, 1fr)) !important; } .times a { white-space: nowrap; padding-inline: .2rem !important; }" +
-        ".skip, [data-print], a[download], a[href*='/print'] { display: none !important; } input, textarea { user-select: text; -webkit-user-select: text; }",
-      );
-      page.adoptedStyleSheets = [sheet];
-    } catch {
-      // an older browser: the page is as at the desk
-    }
-    touchBook();
+    const size = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    order("look", { size_px: Math.max(16, size * 0.7), is_dark: "dark" in document.documentElement.dataset });
+    // a page that somebody asked for wants reading; one that comes by itself is nobody's touch
+    if (isTouchedSince) touchBook();
+    isTouchedSince = false;
   }
 
   function watchBook() {
@@ -329,10 +327,11 @@ const Panels = (() => {
   byId("book-open").addEventListener("click", () => openBook(Kiosk.state?.book?.path));
   byId("time-list").addEventListener("click", (event) => openBook(event.target.closest("[data-path]")?.dataset.path));
   byId("book-stay")?.addEventListener("click", touchBook);
-  byId("book")?.addEventListener("pointerdown", touchBook, true);
+  byId("book")?.addEventListener("pointerdown", () => { isTouchedSince = true; touchBook(); }, true);
   byId("book")?.addEventListener("close", () => {
     clearInterval(bookTimer);
     Keyboard.close();
+    frame = null;
     byId("book-place").replaceChildren();
     byId("book-idle").hidden = true;
   });
