@@ -56,6 +56,9 @@ FAULTS = """
     }
     return Math.max(0, right - left) * Math.max(0, bottom - top) / (box.width * box.height);
   };
+  for (const one of document.querySelectorAll("[aria-label]")) {
+    if (/[<{]|^$/.test(one.getAttribute("aria-label"))) faults.push(`${nameOf(one)} is called ${one.getAttribute("aria-label")}`);
+  }
   const texts = [];
   for (const one of root.querySelectorAll("*")) {
     if (!isSeen(one) || one.closest("svg") || one.closest("iframe")) continue;

@@ -145,6 +145,7 @@ def test_refused__wrong_pins_lock_the_pad_and_nothing_else(wall: Wall, play: Pla
             ok.tap()
         expect(page.locator("html")).to_have_attribute("data-kind", "refused")
         expect(page.locator("#pad")).to_be_hidden()
+        kiosk.until(lambda state: state["kind"] != "refused")
     kiosk.until(lambda state: state["kind"] == "locked_out")
     assert kiosk.state()["pin"]["locked_to_ms"] > kiosk.state()["now_ms"]
     expect(page.locator("html")).to_have_attribute("data-kind", "locked_out")
