@@ -69,6 +69,7 @@ def check(given_path: Path | None, as_json: bool, schema: bool, program: str | N
         return
     config_path = given_path or _DEFAULTS[program or "agent"]
     values = config.effective(_model(program or _program_of(config.read(config_path))), config_path)
+    _remark({value.place: value.value for value in values})
     if as_json:
         print_json([asdict(value) for value in values])
         return
@@ -77,3 +78,10 @@ def check(given_path: Path | None, as_json: bool, schema: bool, program: str | N
         shown = json.dumps(value.value, ensure_ascii=False)
         click.echo(f"{value.place:{width}}  {shown:32}  {value.origin}".rstrip())
     click.echo(f"{config_path} is good.", err=True)
+
+
+def _remark(found: dict[str, Any]) -> None:
+    """Say what is no mistake and yet may be none of the meaning."""
+    if "help.mail_to" in found and found["help.mail_to"] is None and found["help.webhook_url_file"] is None:
+        because = "[help] has neither webhook_url_file nor mail_to: nobody is told of a call, it only stands in the door's journal"
+        click.echo(f"Note: {because}, and the screen says so.", err=True)

@@ -1,6 +1,7 @@
 """Calls for help, told to staff: by a webhook and by email, whichever the settings name.
 
-Rule 1: who calls waits for nobody; a call is tried again for ten minutes and then given up, with a line in the log.
+Rule 1: who calls hears within a few seconds what is true by then; a call is tried again for ten minutes and then given up, with a line
+        in the log.
 Rule 2: the agent has journaled the call already; here nothing is kept beyond a few calls in memory.
 Rule 3: what is told is which door, and when. The webhook's address is a secret: it is in no log.
 """
@@ -8,10 +9,13 @@ Rule 3: what is told is which door, and when. The webhook's address is a secret:
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import make_msgid
@@ -37,11 +41,51 @@ _OK = range(200, 300)
 
 _log = logging.getLogger("tourlatch")
 Way = Callable[[int, str], Awaitable[str]]
-"""Tells of a call made at an instant, of an id; returns what is in the way, empty when it is done."""
+"""Tells of a call made at an instant, of an id; returns what is in the way, empty when it is done. Raises `_RefusedError`."""
+
+
+class Staff(enum.StrEnum):
+    """What became of a call so far."""
+
+    TOLD = "told"
+    """By one of the ways at least."""
+    TRYING = "trying"
+    FAILED = "failed"
+    """Given up."""
+    NOBODY = "nobody"
+    """There is no way to tell: the call only stands in the journal."""
+
+
+class _RefusedError(Exception):
+    """Trying again would not help."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call: when it was made (an instant, and a tick in seconds), and what became of it."""
+
+    at_ms: int
+    began_s: float
+    left: int
+    """The ways that may still tell it."""
+    call_id: str = field(default_factory=lambda: make_msgid(domain="tourlatch.invalid"))
+    is_told: bool = False
+    is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Told, or given up by every way."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """One way to tell, and the calls that wait for it: a way that fails holds up no other."""
+
+    name: str
+    way: Way
+    waiting: deque[_Call] = field(default_factory=lambda: deque(maxlen=MAX_WAITING))
+    has_call: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Calls:
-    """`call` from the loop; `run` tells staff, for ever."""
+    """`call` from the loop, and `outcome` of the last one; `run` tells staff, for ever."""
 
     def __init__(self, settings: KioskSettings, zone: Callable[[int], datetime], *, chance: Callable[[], float]) -> None:
         self._settings = settings
@@ -50,48 +94,72 @@ class Calls:
         self._client: HttpClient | None = None
         self._path = "/"
         self._mailer: Mailer | None = None
-        self._ways = self._made()
-        self._waiting: deque[tuple[int, float]] = deque(maxlen=MAX_WAITING)
-        self._has_call = asyncio.Event()
-        self._called_s: float | None = None
+        self._lines = [_Line(name, way) for name, way in self._made().items()]
+        self._last: _Call | None = None
 
     def call(self) -> None:
         """Somebody needs help at the door."""
         now_s = time.monotonic()
-        if not self._ways or (self._called_s is not None and now_s - self._called_s < PAUSE_S):
+        if not self._lines or (self._last is not None and now_s - self._last.began_s < PAUSE_S):
             return
-        self._called_s = now_s
-        self._waiting.append((time.time_ns() // 1_000_000, now_s))
-        self._has_call.set()
+        self._last = _Call(time.time_ns() // 1_000_000, now_s, len(self._lines))
+        for line in self._lines:
+            line.waiting.append(self._last)
+            line.has_call.set()
+
+    async def outcome(self, wait_s: float) -> Staff:
+        """What became of the last call; waits for it for at most so long."""
+        last = self._last
+        if last is None:
+            return Staff.NOBODY
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await last.is_over.wait()
+        if last.is_told:
+            return Staff.TOLD
+        return Staff.FAILED if last.is_over.is_set() else Staff.TRYING
 
     async def run(self) -> None:
         """Tell of each call by every way, at the same time."""
-        while True:
-            while not self._waiting:
-                self._has_call.clear()
-                await self._has_call.wait()
-            at_ms, began_s = self._waiting.popleft()
-            call_id = make_msgid(domain="tourlatch.invalid")
-            async with asyncio.TaskGroup() as group:
-                for name, way in self._ways.items():
-                    group.create_task(self._tell(name, way, at_ms, began_s, call_id))
+        async with asyncio.TaskGroup() as group:
+            for line in self._lines:
+                group.create_task(self._serve(line))
 
     async def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             await self._client.close()
 
-    async def _tell(self, name: str, way: Way, at_ms: int, began_s: float, call_id: str) -> None:
+    async def _serve(self, line: _Line) -> None:
+        while True:
+            while not line.waiting:
+                line.has_call.clear()
+                await line.has_call.wait()
+            call = line.waiting.popleft()
+            call.is_told |= await self._tell(line, call)
+            call.left -= 1
+            if call.is_told or call.left == 0:
+                call.is_over.set()
+
+    async def _tell(self, line: _Line, call: _Call) -> bool:
+        """Whether it was told, in the end."""
         failures = 0
-        while words := await way(at_ms, call_id):
+        while True:
+            try:
+                words = await line.way(call.at_ms, call.call_id)
+            except _RefusedError as error:
+                _log.error("help_call_not_told", extra={"facts": {"way": line.name, "because": str(error), "tries": failures + 1}})
+                return False
+            if not words:
+                _log.info("help_call_told", extra={"facts": {"way": line.name}})
+                return True
             failures += 1
             wait_s = max(0.2, backoff_s(failures, RETRY, self._chance()))
-            if time.monotonic() + wait_s - began_s > GIVE_UP_S:
-                _log.error("help_call_not_told", extra={"facts": {"way": name, "because": words, "tries": failures}})
-                return
-            _log.warning("help_call_delayed", extra={"facts": {"way": name, "because": words}})
+            if time.monotonic() + wait_s - call.began_s > GIVE_UP_S:
+                _log.error("help_call_not_told", extra={"facts": {"way": line.name, "because": words, "tries": failures}})
+                return False
+            _log.warning("help_call_delayed", extra={"facts": {"way": line.name, "because": words}})
             await asyncio.sleep(wait_s)
-        _log.info("help_call_told", extra={"facts": {"way": name}})
 
     def _made(self) -> dict[str, Way]:
         found, mail = self._settings.help, self._settings.mail
@@ -135,11 +203,9 @@ class Calls:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(self._sentence(at_ms) + "\n")
         outcome = await mailer.send(message)
-        if isinstance(outcome, Done | Refused):
-            if isinstance(outcome, Refused):
-                _log.error("help_call_not_told", extra={"facts": {"way": "email", "because": outcome.words}})
-            return ""
-        return outcome.words
+        if isinstance(outcome, Refused):
+            raise _RefusedError(outcome.words)
+        return "" if isinstance(outcome, Done) else outcome.words
 
     def _sentence(self, at_ms: int) -> str:
         name = self._settings.look.name

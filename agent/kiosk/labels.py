@@ -49,8 +49,15 @@ _HELP = {
     "help_phone": N_("Call us:"),
     "help_button": N_("Tell our staff"),
     "help_text": N_("They learn that somebody at this door needs help."),
-    "help_called": N_("Our staff are being told. Please wait here."),
-    "help_again": N_("Our staff were told a moment ago. Please wait here."),
+    "help_note": N_("Leave a note for our staff"),
+    "help_note_text": N_("They find it later: nobody is told at once."),
+    "help_told": N_("Our staff were told. Please wait here."),
+    "help_trying": N_("Our staff have not been reached yet. We go on trying."),
+    "help_trying_call": N_("Our staff have not been reached yet. Please call us."),
+    "help_failed": N_("Our staff could not be reached."),
+    "help_failed_call": N_("Our staff could not be reached. Please call us."),
+    "help_noted": N_("It is noted, but nobody is told at once."),
+    "help_noted_call": N_("It is noted, but nobody is told at once. Please call us."),
     "help_only_phone": N_("Somebody will help you at this number."),
 }
 _BOOK = {

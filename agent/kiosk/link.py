@@ -44,6 +44,7 @@ class Link:
         self._has_news = asyncio.Event()
         self._last_words = ""
         self._has_fault = False
+        self._has_waived = False
 
     async def run(self) -> None:
         """Follow, and follow again, until cancelled."""
@@ -83,6 +84,7 @@ class Link:
             async with asyncio.timeout(ANSWER_S):
                 await _answer(reader, writer, {"do": "events"})
             # only now: whatever happens from here on is heard, and how things were so far is asked for
+            self._has_news.clear()
             await self._ask_status()
             _log.info("agent_there", extra={"facts": {"socket": str(self._path)}})
             self._last_words = ""
@@ -128,7 +130,10 @@ class Link:
             await self._ask_status()
 
     async def _ask_status(self) -> None:
-        """Ask how things are and tell it; an agent that cannot say so is there, but has a fault, such as a disk that is gone."""
+        """Ask how things are and tell it; an agent that cannot say so is there, but has a fault, such as a disk that is gone.
+
+        What happens while it is asked may be later than the answer: then it is asked again soon, and not a second time in a row.
+        """
         try:
             status = await self.ask({"do": "status"})
         except RequestRefusedError as error:
@@ -138,6 +143,9 @@ class Link:
             self._tell({"event": "status_refused"})
             return
         self._has_fault = False
+        self._has_waived = self._has_news.is_set() and not self._has_waived
+        if self._has_waived:
+            return
         self._tell({**status, "event": "status"})
 
 

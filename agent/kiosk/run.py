@@ -25,6 +25,7 @@ from agent.errors import ConfigError
 from agent.kiosk.hub import Hub, zone_of
 from agent.kiosk.link import Link
 from agent.kiosk.server import Server
+from agent.kiosk.view import Event
 from agent.listener import Listener, Places
 from agent.settings.kiosk import KioskSettings, RemoteSettings
 from agent.supervise import supervise
@@ -40,6 +41,7 @@ MIN_REMOTE_TOKEN = 32
 LOCAL_PLACES = 64
 PLACES_PER_SCREEN = 8
 """So many connections a browser may open; more of one device would only be idle ones."""
+MAX_NAME, MAX_DOORS = 64, 16
 POLLED = "polled"
 POLLED_EVERY_S = 5.0
 
@@ -53,9 +55,10 @@ class Kiosk:
         self._settings = settings
         zone = zone_of(settings)
         self.hub = Hub(settings, zone)
-        self.link = Link(settings.agent_socket, self.hub.tell)
+        self._last_doors: list[str] | None = None
+        self.link = Link(settings.agent_socket, self._heard)
         self._calls: Calls | None = None
-        if settings.help is not None and (settings.help.webhook_url_file or settings.help.mail_to):
+        if settings.tells_staff:
             from agent.kiosk.call import Calls
 
             self._calls = Calls(settings, zone, chance=random.random)
@@ -66,7 +69,7 @@ class Kiosk:
             self.hub,
             self.link,
             version=metadata.version("tourlatch"),
-            call_staff=self._calls.call if self._calls else lambda: None,
+            calls=self._calls,
             polled=self._polled.touch,
             remote_token=remote_token,
         )
@@ -77,6 +80,19 @@ class Kiosk:
             self._book = Book(settings.book, self.hub.tell_booking, self.server.gone, lambda instant_ms: zone(instant_ms).date())
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
+
+    def _heard(self, event: Event) -> None:
+        """Pass on what the agent tells; a door that it does not know, or that has no screen, is a mistake in a file: it is named once."""
+        doors = event.get("doors")
+        if event.get("event") == "status" and isinstance(doors, dict):
+            there_are = sorted(str(name)[:MAX_NAME] for name, found in doors.items() if isinstance(found, dict) and found.get("screen"))
+            is_ours = self._settings.door in there_are
+            if not is_ours and there_are != self._last_doors:
+                because = "the agent has no screen at this door: see door in kiosk.toml, and [control] kiosk_doors in agent.toml"
+                facts = {"door": self._settings.door, "there_are": there_are[:MAX_DOORS], "because": because}
+                _log.error("door_unknown", extra={"facts": facts})
+            self._last_doors = None if is_ours else there_are
+        self.hub.tell(event)
 
     @property
     def address(self) -> tuple[str, int]:

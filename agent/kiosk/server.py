@@ -11,19 +11,20 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from agent.assets import Assets
 from agent.core.pin import PIN_DIGITS
-from agent.errors import ConfigError, RefusedError
+from agent.errors import AgentAbsentError, ConfigError, RefusedError, RequestRefusedError
 from agent.kiosk import guard
 from agent.kiosk.guard import FORBIDDEN, UNAVAILABLE, around, asked, json_body, same, text_of, with_head
 from agent.kiosk.hub import Hub, Shown, tick
 from agent.kiosk.labels import labels
 from agent.kiosk.look import stylesheet
-from agent.kiosk.view import Kind
+from agent.kiosk.view import Kind, Way
 from agent.kiosk.words import PICTURES, words
 from agent.language import Dates, Language, Languages
 from agent.listener import ASGIApp
@@ -32,6 +33,8 @@ from agent.settings.kiosk import KioskSettings
 from agent.web import Answer, Call, Handler, build, json_answer
 
 HOLD_S = 25.0
+OUTCOME_S = 4.0
+"""For so long a caller waits to hear that staff were told; then it is said that they are not yet."""
 MAX_WAITING = 32
 """So many pages of this board may wait for a change at once; of other devices, `max_screens`."""
 MAX_LOGO_BYTES = 512 * 1024
@@ -55,8 +58,19 @@ class Agent(Protocol):
         ...
 
 
+class Caller(Protocol):
+    """Who tells staff of a call for help."""
+
+    def call(self) -> None:
+        """Somebody calls; the same call again within a while is none."""
+
+    async def outcome(self, wait_s: float) -> str:
+        """`told`, `trying` or `failed`, within so long."""
+        ...
+
+
 class Server:
-    """The applications of the two listeners. `call_staff` is told of a call for help, `polled` of each answer to a local page."""
+    """The applications of the two listeners. `calls` tells staff of a call for help, `polled` is told of each answer to a local page."""
 
     def __init__(
         self,
@@ -65,14 +79,14 @@ class Server:
         agent: Agent,
         *,
         version: str,
-        call_staff: Callable[[], None] = lambda: None,
+        calls: Caller | None = None,
         polled: Callable[[], None] = lambda: None,
         remote_token: str | None = None,
     ) -> None:
         self._settings = settings
         self._hub = hub
         self._agent = agent
-        self._call_staff = call_staff
+        self._calls = calls
         self._polled = polled
         self._token = secrets.token_urlsafe(24)
         self._remote_token = remote_token
@@ -215,6 +229,7 @@ class Server:
             "countdown_to_ms": counts_to_ms,
             "shown_until_ms": instant(screen.until),
             "now_ms": now_ms,
+            "is_locked": screen.kind is Kind.WELCOME and screen.way is Way.LOCKED,
             "units": list(screen.units),
             "way": [{"unit": unit, "words": way} for unit in screen.units if (way := settings.way_to(unit, language.code))],
             "phone": settings.help_phone,
@@ -259,13 +274,15 @@ class Server:
         await asked(call, self._is_token)
         if self._settings.help is None:
             raise RefusedError(_NOT_FOUND, "Nobody is called from here.")
-        try:
-            answer = await self._ask({"do": "screen_help", "door": self._settings.door})
-            is_called = answer.get("called") is not False
-        finally:
-            # whatever the agent says: it may be the very thing that help is needed with
-            self._call_staff()
-        return json_answer({"called": is_called})
+        request = {"do": "screen_help", "door": self._settings.door}
+        if self._calls is None:
+            answer = await self._ask(request)
+            return json_answer({"called": answer.get("called") is not False, "staff": "nobody"})
+        # whatever the agent says: it may be the very thing that help is needed with
+        self._calls.call()
+        with suppress(AgentAbsentError, RequestRefusedError):
+            await self._ask(request)
+        return json_answer({"called": True, "staff": await self._calls.outcome(OUTCOME_S)})
 
     async def _staff(self, call: Call) -> Answer:
         body = await asked(call, self._is_token)

@@ -12,13 +12,17 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 CHECKING_TICKS = 4_000
 """A scan that gets no answer for so long was none: a repeat, or one that the agent passed over."""
 FAULT_TICKS = 60_000
 """For so long after a fault the door counts as out of order, as it does for the agent's own lamps."""
 MAX_LOCK_S = 86_400
+SAME_TICKS = 2_000
+"""The end of a lockout as the status tells it is the one that is known, if it is no further from it."""
+CLOCK_LOST = "clock_lost"
+"""Why a door is out of order that knows no time: it can check no code."""
 MAX_TEXT = 400
 """No text of an event is kept longer than this..."""
 MAX_ITEMS = 64
@@ -26,6 +30,7 @@ MAX_ITEMS = 64
 
 _FIRE = frozenset({"fire", "fire_admitting"})
 _OFFICE = frozenset({"office", "office_admitting"})
+_AJAR = frozenset({"open", "held", "alarm", "forced"})
 
 Event = Mapping[str, Any]
 
@@ -49,13 +54,23 @@ class Kind(enum.StrEnum):
     """By staff, for a while."""
 
 
+class Way(enum.StrEnum):
+    """Whether whoever is welcome gets in."""
+
+    UNLOCKED = "unlocked"
+    OPEN = "open"
+    """It is locked again, and still stands open."""
+    LOCKED = "locked"
+
+
 @dataclass(frozen=True, slots=True)
 class Screen:
     """What is to be seen.
 
-    `reason` is that of a refusal (`agent.core.reasons.Reason` by value); `time_ms` the instant that helps then; `doors` those that the
-    code does open; `units` those that the tour shows. `until` is the tick at which it is over by itself, None while it lasts; `counts_to`
-    the tick that a countdown runs to (a lockout's end).
+    `reason` is that of a refusal (`agent.core.reasons.Reason` by value), or `CLOCK_LOST` of what is out of order; `time_ms` the instant
+    that helps then; `doors` those that the code does open; `units` those that the tour shows. `until` is the tick at which it is over by
+    itself, None while it lasts; `counts_to` the tick that a countdown runs to (a lockout's end). `way` is of a welcome, which outlives
+    the release.
     """
 
     kind: Kind
@@ -65,6 +80,7 @@ class Screen:
     time_ms: int | None = None
     until: int | None = None
     counts_to: int | None = None
+    way: Way = Way.UNLOCKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +101,8 @@ class Facts:
     """Whether the agent has a PIN of staff's."""
     has_failed_until: int = 0
     is_faulty: bool = False
-    """The agent does not know how it is itself."""
+    """The agent does not know how it is itself, or knows no such door."""
+    is_clock_lost: bool = False
     answer: Screen | None = None
     checking_until: int = 0
     locked_out: Mapping[str, int] = field(default_factory=dict)
@@ -138,14 +155,15 @@ def _away(facts: Facts, _event: Event, _tick: int) -> Facts:
     return Facts(facts.door, facts.welcome_ticks, facts.refused_ticks)
 
 
-def _status(facts: Facts, event: Event, _tick: int) -> Facts:
+def _status(facts: Facts, event: Event, tick: int) -> Facts:
     doors = event.get("doors")
     found = doors.get(facts.door) if isinstance(doors, dict) else None
     if not isinstance(found, dict):
-        return _away(facts, event, _tick)
-    readers, knock, feed = found.get("readers"), event.get("knock"), found.get("feed")
+        return replace(_away(facts, event, tick), has_agent=True, is_faulty=True)
+    readers, knock, feed, clock = found.get("readers"), event.get("knock"), found.get("feed"), event.get("clock")
     is_knock_lost = isinstance(knock, dict) and knock.get("is_up") is False
     is_desk_lost = not isinstance(feed, dict) or feed.get("state") != "fresh"
+    is_clock_lost = isinstance(clock, dict) and clock.get("state") == "lost"
     leaf, can = found.get("leaf"), found.get("screen")
     return replace(
         facts,
@@ -155,9 +173,29 @@ def _status(facts: Facts, event: Event, _tick: int) -> Facts:
         leaf=None if leaf is None else str(leaf)[:MAX_TEXT],
         readers={str(name): str(state) for name, state in list(readers.items())[:MAX_ITEMS]} if isinstance(readers, dict) else {},
         is_offline=is_knock_lost and is_desk_lost,
-        takes_pins=isinstance(can, dict) and can.get("takes_pins") is True,
+        is_clock_lost=is_clock_lost,
+        locked_out=_lockouts(facts, found.get("locked_out"), tick),
+        takes_pins=isinstance(can, dict) and can.get("takes_pins") is True and not is_clock_lost,
         serves_staff=isinstance(can, dict) and can.get("serves_staff") is True,
     )
+
+
+def _lockouts(facts: Facts, told: object, tick: int) -> Mapping[str, int]:
+    """The lockouts that a status tells (seconds by reader); what it does not tell of stays as it was heard."""
+    if not isinstance(told, dict):
+        return facts.locked_out
+    found = {}
+    for name, lock_s in list(told.items())[:MAX_ITEMS]:
+        if not _is_lock(lock_s):
+            continue
+        until, known = tick + round(lock_s * 1000), facts.locked_out.get(name, 0)
+        # the same end measured twice is no change that anybody has to see
+        found[str(name)[:MAX_TEXT]] = known if known > tick and abs(known - until) <= SAME_TICKS else until
+    return found
+
+
+def _is_lock(lock_s: object) -> TypeGuard[float]:
+    return isinstance(lock_s, int | float) and not isinstance(lock_s, bool) and 0 < lock_s <= MAX_LOCK_S
 
 
 def _status_refused(facts: Facts, _event: Event, _tick: int) -> Facts:
@@ -194,7 +232,7 @@ def _refused(facts: Facts, event: Event, tick: int) -> Facts:
 
 def _locked_out(facts: Facts, event: Event, tick: int) -> Facts:
     lock_s, reader = event.get("lock_s"), str(event.get("reader"))[:MAX_TEXT]
-    if not isinstance(lock_s, int | float) or isinstance(lock_s, bool) or not 0 < lock_s <= MAX_LOCK_S:
+    if not _is_lock(lock_s):
         return facts
     others = {name: until for name, until in facts.locked_out.items() if until > tick and name != reader}
     if len(others) >= MAX_ITEMS:
@@ -212,6 +250,14 @@ def _lock(state: str) -> Callable[[Facts, Event, int], Facts]:
         return facts if facts.lock in _FIRE else replace(facts, lock=state)
 
     return step
+
+
+def _locked_by_staff(facts: Facts, _event: Event, _tick: int) -> Facts:
+    """Whoever was welcome is not any more."""
+    if facts.lock in _FIRE:
+        return facts
+    is_welcome = facts.answer is not None and facts.answer.kind is Kind.WELCOME
+    return replace(facts, lock="locked", answer=None if is_welcome else facts.answer)
 
 
 def _fire_over(facts: Facts, _event: Event, _tick: int) -> Facts:
@@ -244,7 +290,7 @@ _STEPS: dict[str, Callable[[Facts, Event, int], Facts]] = {
     "relay_failed": _failed,
     "unlocked": _lock("released"),
     "locked": _after_pulse,
-    "locked_by_staff": _lock("locked"),
+    "locked_by_staff": _locked_by_staff,
     "hold_open": _lock("office"),
     "hold_open_over": _lock("locked"),
     "fire": _lock("fire"),
@@ -276,13 +322,22 @@ def _checking(facts: Facts, tick: int) -> Screen | None:
 
 def _answer(facts: Facts, tick: int) -> Screen | None:
     answer = facts.answer
-    return answer if answer is not None and answer.until is not None and answer.until > tick else None
+    if answer is None or answer.until is None or answer.until <= tick:
+        return None
+    return replace(answer, way=_way(facts)) if answer.kind is Kind.WELCOME else answer
+
+
+def _way(facts: Facts) -> Way:
+    """The lock's word goes before the leaf's: who is let in pulls a door that is shut."""
+    if facts.lock in _FIRE | _OFFICE | {"released", "admitting"}:
+        return Way.UNLOCKED
+    return Way.OPEN if facts.leaf in _AJAR else Way.LOCKED
 
 
 def _open(facts: Facts, _tick: int) -> Screen | None:
     if facts.lock in _OFFICE:
         return Screen(Kind.HELD_UNLOCKED)
-    if facts.leaf in {"held", "alarm", "forced"}:
+    if facts.leaf in _AJAR - {"open"}:
         return Screen(Kind.PLEASE_CLOSE)
     return Screen(Kind.DOOR_OPEN) if facts.leaf == "open" or facts.lock == "released" else None
 
@@ -290,7 +345,9 @@ def _open(facts: Facts, _tick: int) -> Screen | None:
 def _out_of_order(facts: Facts, tick: int) -> Screen | None:
     readers = {state for name, state in facts.readers.items() if name != pin_reader(facts.door)}
     has_no_reader = bool(readers) and readers <= {"lost", "tampered"}
-    return Screen(Kind.OUT_OF_ORDER) if has_no_reader or facts.is_faulty or facts.has_failed_until > tick else None
+    if has_no_reader or facts.is_faulty or facts.has_failed_until > tick:
+        return Screen(Kind.OUT_OF_ORDER)
+    return Screen(Kind.OUT_OF_ORDER, reason=CLOCK_LOST) if facts.is_clock_lost else None
 
 
 def _lockout(facts: Facts, tick: int) -> Screen | None:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from agent.core.reasons import EXPLANATIONS, Reason
-from agent.kiosk.view import Kind, Screen
+from agent.kiosk.view import CLOCK_LOST, Kind, Screen, Way
 from agent.language import Dates, Language
 from agent.settings.kiosk import KioskSettings
 
@@ -45,6 +45,9 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     Kind.FIRE: (N_("Fire alarm"), N_("Leave the building. This door is unlocked.")),
     Kind.HELD_UNLOCKED: (N_("The door is open"), N_("Come in. No code is needed now.")),
 }
+_ENTERED = {Way.OPEN: N_("Come in, and close the door behind you."), Way.LOCKED: N_("The door is locked again.")}
+"""What a welcome says once the release is over."""
+_NO_TIME = N_("No code can be checked just now: this door does not know the time.")
 _REFUSED_ELSE = (N_("This did not work"), N_("Please try again in a moment."))
 
 _TIME_UNKNOWN = N_("its time")
@@ -86,6 +89,10 @@ def words(screen: Screen, language: Language, dates: Dates, settings: KioskSetti
     del settings  # names, ways and numbers have their own places on the page
     if screen.kind is not Kind.REFUSED:
         title, text = _KINDS[screen.kind]
+        if screen.kind is Kind.WELCOME:
+            text = _ENTERED.get(screen.way, text)
+        elif screen.reason == CLOCK_LOST:
+            text = _NO_TIME
         return Said(language.say(title), language.say(text), screen.kind.value)
     try:
         reason = Reason(screen.reason or "")

@@ -243,6 +243,11 @@ class KioskSettings(Part):
             raise ValueError("[mail] is there and help.mail_to is not: nobody would get an email")
         return self
 
+    @property
+    def tells_staff(self) -> bool:
+        """Whether anybody is told of a call for help; without, it stands in the journal and nowhere else."""
+        return self.help is not None and (self.help.webhook_url_file is not None or self.help.mail_to is not None)
+
     def way_to(self, unit: str, language: str) -> str:
         """Which way to go to a unit; empty when nothing is said of it."""
         found = next((way for way in self.way if way.unit == unit), None)

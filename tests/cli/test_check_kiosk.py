@@ -49,3 +49,16 @@ def test_ok__without_a_file_the_usual_one_is_read() -> None:
     """The help names all three."""
     help_text = check("--help")[1].replace("\n", "").replace(" ", "")
     assert all(f"/etc/tourlatch/{name}.toml" in help_text for name in ("agent", "desk", "kiosk"))
+
+
+@pytest.mark.parametrize(
+    ("more", "is_told"),
+    [("", False), ("[help]\n", True), ('[help]\nwebhook_url_file = "hook"\n', False)],
+    ids=["no help", "a table with nothing in it", "a webhook"],
+)
+def test_ok__help_that_tells_nobody_is_named(tmp_path: Path, more: str, is_told: bool) -> None:
+    """It is no mistake, and may not be what was meant."""
+    path = tmp_path / "some.toml"
+    path.write_text('door = "front"\ntime_zone = "UTC"\n' + more, "utf-8")
+    status, out = check("-c", path)
+    assert (status, "nobody is told of a call" in out) == (0, is_told)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from agent.core.replay import RetryPolicy
+from agent.core.replay import Refused, RetryPolicy
 from agent.errors import ConfigError
 from agent.kiosk import call as module
-from agent.kiosk.call import Calls
+from agent.kiosk.call import Calls, Staff
 from agent.kiosk.hub import zone_of
 from tests.desk.mail.servers import Inbox, mail_server
 from tests.kiosk.conftest import settings
@@ -150,6 +150,59 @@ def test_ok__one_way_that_is_shut_does_not_hold_up_the_other(tmp_path: Path) -> 
     assert asyncio.run(story()) == 1
 
 
+def test_ok__a_way_that_fails_holds_up_no_later_call_by_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the webhook is tried again for minutes, each new call is an email at once."""
+    monkeypatch.setattr(module, "PAUSE_S", 0.0)
+
+    async def story() -> list[Staff]:
+        async with hooked(Hook(500)) as hook, mail_server(Inbox()) as inbox, calls(tmp_path, hook, inbox) as found:
+            outcomes = []
+            for count in (1, 2):
+                found.call()
+                await come(inbox.taken, count)
+                outcomes.append(await found.outcome(LIMIT_S))
+            return outcomes
+
+    assert asyncio.run(story()) == [Staff.TOLD, Staff.TOLD]
+
+
+def test_ok__who_calls_hears_what_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not told yet, told, given up; and nobody, where there is no way."""
+    monkeypatch.setattr(module, "PAUSE_S", 0.0)
+
+    async def story() -> list[Staff]:
+        async with hooked(Hook(500)) as hook, calls(tmp_path, hook) as found:
+            outcomes = [await found.outcome(LIMIT_S)]
+            found.call()
+            outcomes.append(await found.outcome(0.05))
+            hook.statuses[:] = [200]
+            outcomes.append(await found.outcome(LIMIT_S))
+            hook.statuses[:] = [500]
+            monkeypatch.setattr(module, "GIVE_UP_S", 0.0)
+            found.call()
+            return [*outcomes, await found.outcome(LIMIT_S)]
+
+    assert asyncio.run(story()) == [Staff.NOBODY, Staff.TRYING, Staff.TOLD, Staff.FAILED]
+
+
+def test_fail__an_email_that_is_refused_for_good_was_not_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the log nor the caller hears that it was."""
+
+    async def story() -> Staff:
+        async with mail_server(Inbox()) as inbox, calls(tmp_path, inbox=inbox) as found:
+
+            async def send(_message: object) -> Refused:
+                return Refused("550 no such user")
+
+            found._mailer.send = send  # type: ignore[union-attr,method-assign]
+            found.call()
+            return await found.outcome(LIMIT_S)
+
+    with caplog.at_level(logging.INFO, "tourlatch"):
+        assert asyncio.run(story()) is Staff.FAILED
+    assert [record.message for record in caplog.records if record.name == "tourlatch"] == ["help_call_not_told"]
+
+
 def test_fail__a_call_is_given_up_after_its_time_and_the_next_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -195,7 +248,7 @@ def test_ok__calls_that_wait_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyP
         async with hooked(Hook(500)) as hook, calls(tmp_path, hook) as found:
             for _ in range(100):
                 found.call()
-            return len(found._waiting)
+            return max(len(line.waiting) for line in found._lines)
 
     assert asyncio.run(story()) == module.MAX_WAITING
 

@@ -62,6 +62,35 @@ def play(path: Path, story: Callable[[PlayedAgent, Link, Ear], Awaitable[None]],
     asyncio.run(live())
 
 
+def test_ok__a_status_from_before_an_event_does_not_undo_it(socket_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens while the status is under way is later than it: the next one counts, and one of two in a row always does."""
+    happens = iter([0, 1, 0, 1, 1])
+    usual = Link.ask
+
+    async def story(agent: PlayedAgent, _link: Link, ear: Ear) -> None:
+        async def ask(link: Link, request: dict[str, Any]) -> dict[str, Any]:
+            answer = await usual(link, request)
+            if request["do"] == "status" and next(happens, 0):
+                heard = len(ear.heard)
+                await agent.tell("locked", door="front")
+                while len(ear.heard) == heard:  # noqa: ASYNC110 - bounded by the story
+                    await asyncio.sleep(0.005)
+            return answer
+
+        monkeypatch.setattr(Link, "ask", ask)
+        await ear.until("agent_away")
+        await agent.start()
+        await ear.until("agent_away", "status")
+        await agent.tell("scan", door="front")
+        await agent.asked_for("status", 3)
+        await ear.until("agent_away", "status", "scan", "locked", "status")
+        await agent.tell("scan", door="front")
+        await agent.asked_for("status", 5)
+        await ear.until("agent_away", "status", "scan", "locked", "status", "scan", "locked", "status")
+
+    play(socket_path, story)
+
+
 def test_ok__an_agent_that_comes_goes_and_comes_back_is_followed(socket_path: Path) -> None:
     """Without an agent it is away; each time that it is there its status comes first, and then what happens."""
 

@@ -19,7 +19,7 @@ Play = Callable[..., Any]
 KEYS = {
     *("number", "version", "token", "is_remote", "language", "kind", "reason", "title", "text", "picture", "countdown_to_ms"),
     *("shown_until_ms", "now_ms", "units", "way", "phone", "is_offline", "is_dark", "is_dim", "sound", "pin", "can_book", "book"),
-    *("has_help", "has_staff", "staff_idle_s"),
+    *("has_help", "has_staff", "staff_idle_s", "is_locked"),
 }
 
 
@@ -154,6 +154,53 @@ def test_ok__the_pad_says_until_when_it_is_locked(browser: Browser, agent: Playe
     play(agent.tell("locked_out", door="front", reader="front-screen", lock_s=60))
     found = browser.state(found["number"])
     assert 30_000 < found["pin"]["locked_to_ms"] - found["now_ms"] <= 60_000
+
+
+def test_ok__a_screen_that_starts_during_a_lockout_knows_of_it(agent: PlayedAgent, start: Callable[..., Kiosk]) -> None:
+    """What was told before its start stands in the agent's status."""
+    agent.door["locked_out"] = {"front-scanner": 20.0, "front-screen": 60.0}
+    found = Browser(start().address).until("locked_out")
+    assert 0 < found["countdown_to_ms"] - found["now_ms"] <= 60_000
+    assert found["pin"]["locked_to_ms"] == found["countdown_to_ms"]
+
+
+def test_ok__a_welcome_says_that_the_door_is_unlocked_until_it_locks(browser: Browser, agent: PlayedAgent, play: Play) -> None:
+    """The units and the way stay; staff who lock end it."""
+    play(agent.tell("admitted", door="front", units=["204 B"], doors=[]))
+    welcome = browser.until("welcome")
+    agent.door["lock"] = "locked"
+    play(agent.tell("locked", door="front"))
+    over = browser.state(welcome["number"])
+    for state, text, is_locked in ((welcome, "The door is unlocked. Come in.", False), (over, "The door is locked again.", True)):
+        assert (state["kind"], state["text"], state["is_locked"], state["units"]) == ("welcome", text, is_locked, ["204 B"])
+    assert [one["words"] for one in over["way"]] == ["Floor 2, left"]
+    play(agent.tell("locked_by_staff"))
+    assert browser.state(over["number"])["kind"] == "ready"
+
+
+@pytest.mark.parametrize(("door", "there_are"), [("frnt", ["front"]), ("front", [])], ids=["a door that is none", "one without a screen"])
+def test_fail__a_door_that_is_not_the_agents_is_named_in_the_log_once(
+    agent: PlayedAgent, start: Callable[..., Kiosk], caplog: pytest.LogCaptureFixture, door: str, there_are: list[str]
+) -> None:
+    """With those that have a screen and where to mend it; a door that nobody knows is out of order on the screen."""
+    agent.door["screen"] = {"takes_pins": True, "serves_staff": True} if there_are else None
+    browser = Browser(start(door=door).address)
+    browser.until("out_of_order" if there_are else "ready")
+    Browser(start(door=door).address).until("out_of_order" if there_are else "ready")
+    told = [record.facts for record in caplog.records if record.getMessage() == "door_unknown"]  # type: ignore[attr-defined]
+    assert [(one["door"], one["there_are"]) for one in told] == [(door, there_are)] * 2  # once by each of the two
+    assert "kiosk.toml" in told[0]["because"]
+
+
+def test_fail__without_the_time_nobody_is_asked_for_a_code(agent: PlayedAgent, start: Callable[..., Kiosk]) -> None:
+    """The screen says that it is its fault, and whom to call; there is no pad."""
+    agent.answers["status"] = {"ok": True, "doors": {"front": agent.door}, "knock": {"is_up": True}, "clock": {"state": "lost"}}
+    found = Browser(start().address).until("out_of_order")
+    assert (found["text"], found["pin"], found["phone"]) == (
+        "No code can be checked just now: this door does not know the time.",
+        None,
+        "+1 555 0100",
+    )
 
 
 def test_ok__sounds_are_a_setting(agent: PlayedAgent, start: Callable[..., Kiosk], play: Play) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,7 +36,7 @@ def test_ok__a_call_for_help_and_what_staff_order(browser: Browser, agent: Playe
     """Each is one request to the agent, of this door; staff's PIN is in it and in nothing that comes back."""
     agent.answers["screen_help"] = {"ok": True, "called": True}
     agent.answers["screen_staff"] = {"ok": True, "door": "front", "tours": []}
-    assert browser.touch("help", {}).json == {"called": True}
+    assert browser.touch("help", {}).json == {"called": True, "staff": "nobody"}
     got = browser.touch("staff", {"pin": "654321", "what": "unlock", "reason": "delivery"})
     assert (got.status, got.json) == (200, {"door": "front", "tours": []})
     assert asked(agent) == [
@@ -47,7 +48,23 @@ def test_ok__a_call_for_help_and_what_staff_order(browser: Browser, agent: Playe
 def test_ok__a_second_call_within_the_agents_pause_says_so(browser: Browser, agent: PlayedAgent) -> None:
     """Staff were told already."""
     agent.answers["screen_help"] = {"ok": True, "called": False}
-    assert browser.touch("help", {}).json == {"called": False}
+    assert browser.touch("help", {}).json == {"called": False, "staff": "nobody"}
+
+
+def test_ok__help_is_called_whatever_becomes_of_the_agent(
+    agent: PlayedAgent, start: Callable[..., Kiosk], play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page hears what became of the message to staff; here nobody takes it, and the agent is gone."""
+    monkeypatch.setattr("agent.kiosk.server.OUTCOME_S", 0.05)
+    (tmp_path / "hook").touch(0o600)
+    (tmp_path / "hook").write_text("http://127.0.0.1:1/\n", "ascii")
+    browser = Browser(start(help={"webhook_url_file": str(tmp_path / "hook")}).address)
+    browser.until("ready")
+    assert browser.touch("help", {}).json == {"called": True, "staff": "trying"}
+    token = browser.state()["token"]
+    play(agent.stop())
+    got = browser.touch("help", {}, **{"X-Screen-Token": token})
+    assert (got.status, got.json) == (200, {"called": True, "staff": "trying"})
 
 
 def test_fail__the_agents_refusal_is_told_with_its_reason(browser: Browser, agent: PlayedAgent) -> None:

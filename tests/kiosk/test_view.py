@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from agent.core.door import Leaf, Lock
 from agent.kiosk import view
-from agent.kiosk.view import CHECKING_TICKS, FAULT_TICKS, Facts, Kind, Screen
+from agent.kiosk.view import CHECKING_TICKS, FAULT_TICKS, Facts, Kind, Screen, Way
 
 START = Facts("front")
 WELL: dict[str, Any] = {
@@ -119,9 +119,13 @@ STATES = [
     (status(readers={"a": "lost", "b": "tampered"}), Kind.OUT_OF_ORDER),
     (status(readers={"a": "lost", "b": "ready"}), Kind.READY),
     (status(readers={"a": "lost", "front-screen": "ready"}), Kind.OUT_OF_ORDER),
-    ({**WELL, "doors": {}}, Kind.STARTING),
-    ({**WELL, "doors": None}, Kind.STARTING),
-    ({**WELL, "doors": {"back": WELL["doors"]["front"]}}, Kind.STARTING),
+    ({**WELL, "doors": {}}, Kind.OUT_OF_ORDER),
+    ({**WELL, "doors": None}, Kind.OUT_OF_ORDER),
+    ({**WELL, "doors": {"back": WELL["doors"]["front"]}}, Kind.OUT_OF_ORDER),
+    ({**WELL, "clock": {"state": "holding"}}, Kind.READY),
+    ({**WELL, "clock": {"state": "lost"}}, Kind.OUT_OF_ORDER),
+    ({**status(lock="office"), "clock": {"state": "lost"}}, Kind.HELD_UNLOCKED),
+    (status(locked_out={"front-scanner": 30.0}), Kind.LOCKED_OUT),
 ]
 
 
@@ -159,6 +163,50 @@ def test_ok__a_welcome_names_the_units_and_ends_by_itself() -> None:
     assert view.screen(facts, 9_999).kind is Kind.WELCOME
     assert view.screen(facts, 10_000).kind is Kind.DOOR_OPEN
     assert view.screen(view.heard(facts, at_front("locked"), 500), 10_000).kind is Kind.READY
+
+
+@pytest.mark.parametrize(
+    ("more", "way"),
+    [
+        ([], Way.UNLOCKED),
+        ([at_front("opened")], Way.UNLOCKED),
+        ([at_front("locked")], Way.LOCKED),
+        ([at_front("opened"), at_front("locked")], Way.OPEN),
+        ([at_front("opened"), at_front("locked"), at_front("secured")], Way.LOCKED),
+        ([status(lock="admitting")], Way.UNLOCKED),
+        ([status(lock="released")], Way.UNLOCKED),
+        ([status(lock="locked")], Way.LOCKED),
+        ([status(lock="office")], Way.UNLOCKED),
+        ([at_front("locked"), ADMITTED], Way.UNLOCKED),
+    ],
+)
+def test_ok__a_welcome_outlives_the_release_and_says_so(more: list[dict[str, Any]], way: Way) -> None:
+    """Who was let in still reads where to go; that the door is unlocked stands there no longer than it is."""
+    assert view.screen(after(ADMITTED, *more), 9_999) == Screen(Kind.WELCOME, units=("101", "204 B"), until=10_000, way=way)
+
+
+def test_ok__staff_who_lock_end_a_welcome() -> None:
+    """And a refusal stays: it is true all the same."""
+    locked = {"event": "locked_by_staff", "user": "root"}
+    assert [kind(ADMITTED, locked), kind(ADMITTED, at_front("locked"), locked)] == [Kind.READY, Kind.READY]
+    assert kind(REFUSED, locked) is Kind.REFUSED
+
+
+def test_ok__a_door_without_the_time_takes_no_pins_and_says_why() -> None:
+    """No code can be checked then, so nobody is asked to show one."""
+    told = {**status(screen={"takes_pins": True, "serves_staff": True}), "clock": {"state": "lost"}}
+    facts = view.heard(START, told, 0)
+    assert (view.screen(facts, 0), facts.takes_pins, facts.serves_staff) == (Screen(Kind.OUT_OF_ORDER, reason=view.CLOCK_LOST), False, True)
+
+
+def test_ok__a_status_tells_a_screen_that_was_away_of_lockouts() -> None:
+    """As long as they last; the same end told again, a little off, changes nothing; one that is over is taken back."""
+    facts = view.heard(START, status(locked_out={"front-screen": 60.0}), 1000)
+    assert (view.screen(facts, 1000).counts_to, view.pin_locked_until(facts, 1000)) == (61_000, 61_000)
+    assert view.heard(facts, status(locked_out={"front-screen": 54.9}), 6000) == facts
+    assert view.screen(view.heard(facts, status(locked_out={"front-screen": 120}), 6000), 6000).counts_to == 126_000
+    assert view.screen(view.heard(facts, status(locked_out={}), 6000), 6000).kind is Kind.READY
+    assert view.heard(facts, status(), 6000) == facts
 
 
 def test_ok__a_refusal_says_why_when_and_where() -> None:
@@ -236,8 +284,11 @@ def test_ok__in_every_state_of_a_door_fire_is_seen_and_nothing_hides_it() -> Non
 
 ODD: list[Any] = [None, True, 0, -1, 30, 10**30, 0.5, float("nan"), float("inf"), "", "front", "\udc00", "x" * 1000]
 ODD += [[], ["101"], [None, {}], [["a"]] * 100, {}, {"front": {}}, {"front": {"readers": {"a": "lost"}, "lock": "fire"}}, {"front": []}]
+ODD += [{"front": {"locked_out": {"a": 30, "b": -1, "c": "d"}}}]
 VALUES = some.sampled_from(ODD)
-KEYS = some.sampled_from(["door", "units", "doors", "reason", "time_ms", "lock_s", "reader", "knock", "front", "leaf", "lock", "readers"])
+NAMES = ["door", "units", "doors", "reason", "time_ms", "lock_s", "reader"]
+NAMES += ["knock", "front", "leaf", "lock", "readers", "clock", "locked_out"]
+KEYS = some.sampled_from(NAMES)
 EVENTS = some.tuples(some.sampled_from([*view._STEPS, "nonsense"]), some.dictionaries(KEYS, VALUES, max_size=6)).map(
     lambda made: {**made[1], "event": made[0]}
 )

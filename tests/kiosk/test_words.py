@@ -14,7 +14,7 @@ from agent.core.clock import ClockState
 from agent.core.reasons import EXPLANATIONS, Reason
 from agent.kiosk.labels import labels
 from agent.kiosk.server import FOLDER
-from agent.kiosk.view import Kind, Screen
+from agent.kiosk.view import CLOCK_LOST, Kind, Screen, Way
 from agent.kiosk.words import PICTURES, Said, words
 from agent.language import Dates, Language, Languages
 from agent.settings.kiosk import KioskSettings
@@ -102,6 +102,21 @@ def test_ok__a_refusal_is_said_in_the_words_of_the_one_table() -> None:
     )
     assert refused(Reason.TOO_LATE, SPANISH, time_ms=NOON_MS - HOUR_MS).title == "Este código dejó de funcionar: 11:00\u202fa.m."
     assert refused(Reason.REENTRY_PAUSE, time_ms=NOON_MS + 1).text == "It opens it again from 12:01\u202fPM."
+
+
+@pytest.mark.parametrize("language", list(LANGUAGES), ids=lambda language: language.code)
+def test_ok__a_welcome_says_that_the_door_is_unlocked_while_it_is(language: Language) -> None:
+    """Three sentences, and only the first of them in English is that."""
+    texts = [said(Screen(Kind.WELCOME, way=way), language).text for way in Way]
+    assert len(set(texts)) == len(Way)
+    english = ["The door is unlocked. Come in.", "Come in, and close the door behind you.", "The door is locked again."]
+    assert language is not ENGLISH or texts == english
+
+
+def test_ok__a_door_without_the_time_says_why() -> None:
+    """Out of order, and not for the visitor's code."""
+    found = said(Screen(Kind.OUT_OF_ORDER, reason=CLOCK_LOST))
+    assert found == Said("Out of order", "No code can be checked just now: this door does not know the time.", "out_of_order")
 
 
 def test_ok__a_wrong_door_says_which_is_right() -> None:

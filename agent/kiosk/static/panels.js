@@ -61,6 +61,8 @@ const Panels = (() => {
 
   // --- typing digits ---
 
+  let pinTimer = 0; // of the PIN that was sent last
+
   const Pad = (() => {
     let typed = [];
     let job = null; // { digits: [least, most], title, text, count, done, isShuffled, clearMs }
@@ -154,12 +156,18 @@ const Panels = (() => {
     function finish() {
       if (typed.length < job.digits[0]) return;
       const all = typed.join("");
+      const mine = job;
       clear();
-      job.done(all);
+      job.done(all, {
+        // whoever waits for an answer is still there: neither gone back nor covered by fire
+        get isOn() { return job === mine && byId("pad").open; },
+        wait(isWaiting) { mine.isWaiting = isWaiting; },
+        say(text) { if (this.isOn) quiet("pad-said", text); },
+      });
     }
 
     function isLockedOut() {
-      return job.canLock && (Kiosk.state?.pin?.locked_to_ms ?? 0) > now();
+      return job?.canLock && (Kiosk.state?.pin?.locked_to_ms ?? 0) > now();
     }
 
     function wake() {
@@ -185,6 +193,8 @@ const Panels = (() => {
     function end() {
       clearTimeout(timer);
       typed = [];
+      job = null;
+      clearTimeout(pinTimer);
       byId("keys").replaceChildren();
       byId("dots").replaceChildren();
       byId("dots").removeAttribute("data-count");
@@ -198,7 +208,6 @@ const Panels = (() => {
     });
     return {
       begin, look,
-      wait: (isWaiting) => { job.isWaiting = isWaiting; },
       isFor: (title) => byId("pad").open && job?.title === title,
     };
   })();
@@ -213,22 +222,29 @@ const Panels = (() => {
     Pad.look();
   });
 
-  async function sendPin(pin) {
-    Pad.wait(true);
-    quiet("pad-said", say("pin_checking"));
+  async function sendPin(pin, attempt) {
+    clearTimeout(pinTimer);
+    attempt.wait(true);
+    attempt.say(say("pin_checking"));
     try {
       const told = await post("/screen/pin", { pin });
-      if (!told.taken) quiet("pad-said", say("just_now"));
+      if (!told.taken) attempt.say(say("just_now"));
       // the answer comes as the screen's next state, and shuts this panel; if it does not come, the visitor must hear that
-      else setTimeout(() => Pad.isFor("pin_title") && quiet("pad-said", say("no_agent")), WAIT_MS);
+      else if (attempt.isOn) pinTimer = setTimeout(() => attempt.say(say("no_agent")), WAIT_MS);
     } catch (error) {
-      quiet("pad-said", say(error.reason === "absent" ? "no_agent" : "unreached"));
+      attempt.say(say(error.reason === "absent" ? "no_agent" : "unreached"));
     } finally {
-      Pad.wait(false);
+      attempt.wait(false);
     }
   }
 
   // --- help ---
+
+  // Without a number to call, and with one.
+  const HELP_SAID = {
+    told: ["help_told", "help_told"], trying: ["help_trying", "help_trying_call"],
+    failed: ["help_failed", "help_failed_call"], nobody: ["help_noted", "help_noted_call"],
+  };
 
   let helpTimer = 0;
   byId("help-open").addEventListener("click", () => {
@@ -241,9 +257,10 @@ const Panels = (() => {
   byId("help-call").addEventListener("click", async () => {
     byId("help-call").disabled = true;
     shutHelpLater(60_000);
+    quiet("help-said", say("starting"));
     try {
       const told = await post("/screen/help", {});
-      quiet("help-said", say(told.called ? "help_called" : "help_again"));
+      quiet("help-said", say(HELP_SAID[told.staff]?.[Kiosk.facts.phone ? 1 : 0] ?? "help_trying"));
     } catch (error) {
       byId("help-call").disabled = false;
       quiet("help-said", trouble(error));

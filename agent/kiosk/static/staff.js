@@ -13,10 +13,11 @@
     Pad.begin({
       digits: STAFF_DIGITS, title: "staff_title", text: "staff_text", count: "staff_typed", clearMs: 20_000,
       isShuffled: Kiosk.state?.pin?.is_shuffled ?? false, canLock: false,
-      done: async (pin) => {
-        Pad.wait(true);
+      done: async (pin, attempt) => {
+        attempt.wait(true);
         try {
           const told = await post("/screen/staff", { pin, what: "show" });
+          if (!attempt.isOn) return; // whoever typed it went back, or has left: nobody is shown anything
           staffPin = pin;
           byId("pad").close();
           showStaff(told);
@@ -25,9 +26,9 @@
           open("staff");
           touchStaff();
         } catch (error) {
-          quiet("pad-said", trouble(error));
+          attempt.say(trouble(error));
         } finally {
-          Pad.wait(false);
+          attempt.wait(false);
         }
       },
     });
