@@ -131,7 +131,7 @@ kiosk_files() {
   put "$lib/systemd/system" tourlatch-screen.service tourlatch-screen.service
   [ "$PREFIX" = /usr/local ] || do_it sed -i "s#/usr/local/lib/tourlatch#$PREFIX/lib/tourlatch#" "$lib/systemd/system/tourlatch-screen.service"
   put "$lib/tourlatch" screen.sh screen.sh
-  put "$lib/tourlatch/chromium/managed" tourlatch-chromium.json tourlatch.json
+  put "$lib/tourlatch" tourlatch-chromium.json chromium.json
   put "$lib/udev/rules.d" 72-tourlatch-screen.rules 72-tourlatch-screen.rules
   put "$DESTDIR$PREFIX/share/doc/tourlatch" ../config/kiosk.toml kiosk.toml
   put "$DESTDIR$PREFIX/share/doc/tourlatch" screen.env screen.env

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts the browser on the screen at the door, for tourlatch-screen.service: chooses it, waits for the page, watches it. With `inside` as
-# its first word it is what cage runs. Settings come from the environment (/etc/tourlatch/screen.env tells each).
+# its first word it is what cage runs; with `rules` it writes what Chromium may open, and ends. Settings come from the environment (/etc/tourlatch/screen.env tells each).
 #
 # Ends with 78 where trying again is no use: the board is too small, or a setting is wrong. Everything else is tried again by systemd.
 set -eu
@@ -14,6 +14,8 @@ PYTHON=${SCREEN_PYTHON:-/opt/tourlatch/venv/bin/python}
 # The kiosk renews this whenever the page on this board has asked it for news.
 POLLED=${SCREEN_POLLED:-/run/tourlatch-kiosk/polled}
 LOOK_S=${SCREEN_LOOK_S:-30}
+# What Chromium is shown of the rules that this writes; where they come from, with @PAGE@ for the page.
+RULES=${SCREEN_RULES:-/etc/chromium/policies/managed/tourlatch.json} TEMPLATE=${SCREEN_TEMPLATE:-${0%/*}/chromium.json}
 HERE=${XDG_RUNTIME_DIR:?is not set: this is for tourlatch-screen.service to run}
 # Boards of 1 GB and 2 GB tell less than that, for the GPU has its share.
 COG_KB=800000 CHROMIUM_KB=1700000
@@ -25,13 +27,30 @@ no_use() { say "$*"; exit 78; }
 # --- which browser ---
 
 check_settings() {
-  case $SCREEN_URL in
-    http://127.0.0.1:[0-9]* | http://localhost:[0-9]*) ;;
-    *) no_use "SCREEN_URL must be the kiosk's page on this board, like http://127.0.0.1:8770/: the browser reaches nothing else" ;;
+  host=${SCREEN_URL#http://} host=${host%%/*}
+  case $SCREEN_URL in http://127.0.0.1:* | http://localhost:*) ;; *) host= ;; esac
+  case ${host#*:} in
+    '' | *[!0-9]* | ??????*) no_use "SCREEN_URL must be the kiosk's page on this board, like http://127.0.0.1:8770/: the browser reaches nothing else" ;;
   esac
+  # As Chromium writes it: a name alone would stand for all below it, too.
+  page=http://$host
+  case $host in localhost:*) page=http://.$host ;; esac
   case $SCREEN_ROTATE in 0 | 90 | 180 | 270) ;; *) no_use "SCREEN_ROTATE must be 0, 90, 180 or 270, not $SCREEN_ROTATE" ;; esac
   case $SCREEN_SCALE in [1-4] | [0-3].[0-9] | [0-3].[0-9][0-9]) ;; *) no_use "SCREEN_SCALE must be a number like 1 or 1.5, not $SCREEN_SCALE" ;; esac
   case $SCREEN_BROWSER in auto | cog | chromium) ;; *) no_use "SCREEN_BROWSER must be auto, cog or chromium, not $SCREEN_BROWSER" ;; esac
+}
+
+# --- what Chromium may open ---
+
+# The page's port and no other of this board's: the desk, the agent's sockets and whatever else listens here are not for the screen.
+write_rules() {
+  mkdir -p "$HERE/chromium/managed"
+  sed "s|@PAGE@|$page|" "$TEMPLATE" >"$HERE/chromium/managed/tourlatch.json"
+}
+
+check_rules() {
+  [ "$browser" != chromium ] || grep -qF "[\"$page\"]" "$RULES" 2>/dev/null ||
+    die "Chromium is not started without its rules: $RULES does not name $page (systemctl cat tourlatch-screen has ExecStartPre= and BindReadOnlyPaths=)"
 }
 
 # its_path: where Chromium is; Debian and Raspberry Pi OS name it apart.
@@ -76,7 +95,6 @@ rotation() {
 
 # A browser that starts before the page shows an error for ever.
 wait_for_page() {
-  host=${SCREEN_URL#http://} host=${host%%/*}
   until "$PYTHON" -I -S -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)' "${host%:*}" "${host##*:}" 2>/dev/null; do
     [ -n "${told:-}" ] || say "waiting for $SCREEN_URL (systemctl status tourlatch-kiosk)"
     told=1
@@ -130,7 +148,12 @@ if [ "${1:-}" = inside ]; then
 fi
 
 check_settings
+if [ "${1:-}" = rules ]; then
+  write_rules
+  exit 0
+fi
 choose
+check_rules
 wait_for_page
 say "starting $browser on a board of $megabytes MB"
 # shellcheck disable=SC2046 # none or several options

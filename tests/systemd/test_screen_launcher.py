@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -39,11 +40,13 @@ class Board:
 
     def __init__(self, folder: Path, memory_kb: int, *programs: str) -> None:
         self.polled = folder / "polled"
+        self.rules = folder / "chromium" / "managed" / "tourlatch.json"
+        self._has_rules = True
         self._record = folder / "record"
         self._record.touch()
         commands = folder / "commands"
         commands.mkdir()
-        for tool in ("sh", "sed", "find", "grep", "sleep", "rm", "kill"):
+        for tool in ("sh", "sed", "find", "grep", "sleep", "rm", "kill", "mkdir"):
             (commands / tool).symlink_to(shutil.which(tool) or f"/bin/{tool}")
         for name in programs:
             (commands / name).write_text(CAGE if name == "cage" else TOOL, "utf-8")
@@ -59,22 +62,30 @@ class Board:
             "SCREEN_POLLED": str(self.polled),
             "SCREEN_LOOK_S": "0.1",
             "SCREEN_URL": self.url,
+            "SCREEN_TEMPLATE": str(FOLDER / "tourlatch-chromium.json"),
+            "SCREEN_RULES": str(self.rules),
             "RECORD": str(self._record),
             "CAGE_VERSION": "0.2.0",
             "CAGE_OPTIONS": " -d\t Don't draw client side decorations, when possible",
         }
 
-    def start(self, **settings: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, **settings: str) -> subprocess.Popen[str]:
         """Start the launcher, in a process group of its own."""
         return subprocess.Popen(
-            ["/bin/sh", str(SCRIPT)], env=self._environment | settings, stderr=subprocess.PIPE, text=True, start_new_session=True
+            ["/bin/sh", str(SCRIPT), *words], env=self._environment | settings, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
 
-    def run(self, **settings: str) -> tuple[int, str]:
-        """The launcher's exit status, and what it said."""
-        with self.start(**settings) as process:
+    def run(self, *words: str, **settings: str) -> tuple[int, str]:
+        """The launcher's exit status, and what it said; as the unit does, it writes the rules first, unless there are words."""
+        if not words and self._has_rules:
+            self.run("rules", **settings)
+        with self.start(*words, **settings) as process:
             _, said = process.communicate(timeout=60)
         return process.returncode, said
+
+    def without_rules(self) -> None:
+        """Nothing writes them from now on."""
+        self._has_rules = False
 
     def did(self) -> list[str]:
         """What was run."""
@@ -224,6 +235,46 @@ def test_ok__chromium_begins_anew_each_time(board_of: Boards, tmp_path: Path) ->
     board.run()
     assert not (tmp_path / "profile").exists()
     assert {f"--user-data-dir={tmp_path}/profile", f"--disk-cache-dir={tmp_path}/cache"} <= set(_browser(board))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_fail__chromium_may_open_the_pages_port_and_no_other(board_of: Boards, host: str) -> None:
+    """The rules that are written name the page at SCREEN_URL, exactly; whatever else listens on this board is closed."""
+    board = board_of(8 * GIGABYTE, "cage", "chromium")
+    port = board.url.rstrip("/").rpartition(":")[2]
+    assert board.run(SCREEN_URL=f"http://{host}:{port}/?lang=es")[0] == 1
+    rules = json.loads(board.rules.read_text("utf-8"))
+    assert (rules["URLBlocklist"], rules["URLAllowlist"]) == (["*"], [f"http://{'.' * (host == 'localhost')}{host}:{port}"])
+    assert rules | {"URLAllowlist": ["@PAGE@"]} == json.loads((FOLDER / "tourlatch-chromium.json").read_text("utf-8"))
+    assert _browser(board)[0] == "chromium"
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_fail__no_chromium_without_its_rules(board_of: Boards, *, is_old: bool) -> None:
+    """Rules that are missing, or are another page's, start nothing: it is said, and tried again."""
+    board = board_of(8 * GIGABYTE, "cage", "chromium")
+    if is_old:
+        board.run("rules", SCREEN_URL="http://127.0.0.1:1/")
+    board.without_rules()
+    status, said = board.run()
+    assert (status, board.did()) == (1, [])
+    assert "Chromium is not started without its rules" in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1:8@evil.example/", "http://127.0.0.1:8770x/", "http://127.0.0.1:/", "http://127.0.0.1:877000/"),
+        *("http://localhost:8770@evil.example", "http://localhost.evil.example:8770/", "http://127.0.0.1", "file:///etc/passwd", "http:"),
+        *("http://127.0.0.1:80|x", "http://127.0.0.1:80:90/", 'http://127.0.0.1:80"/'),
+    ],
+)
+def test_fail__an_address_that_is_not_the_pages_writes_no_rules(board_of: Boards, url: str) -> None:
+    """Host and port, and a path: nothing that a browser would read as another place."""
+    board = board_of(8 * GIGABYTE, "cage", "chromium")
+    status, said = board.run("rules", SCREEN_URL=url)
+    assert (status, board.rules.exists(), said.count("\n")) == (78, False, 1)
+    assert "SCREEN_URL must be the kiosk's page on this board" in said
 
 
 def test_ok__it_waits_for_the_page(board_of: Boards) -> None:

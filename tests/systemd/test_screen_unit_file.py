@@ -66,7 +66,7 @@ def test_ok__each_setting_has_its_reason_above_it() -> None:
         ("NoNewPrivileges", "yes"),
         ("DevicePolicy", "closed"),
         ("IPAddressDeny", "any"),
-        ("IPAddressAllow", "localhost"),
+        ("IPAddressAllow", "127.0.0.1"),
         ("SocketBindDeny", "any"),
         ("PrivateTmp", "yes"),
         ("PrivateMounts", "yes"),
@@ -140,11 +140,17 @@ def test_ok__it_opens_the_kiosks_page() -> None:
     assert f"SCREEN_URL:-{url}" in (units.FOLDER / "screen.sh").read_text("utf-8")
 
 
-def test_fail__chromium_opens_nothing_but_this_board() -> None:
-    """Every address is closed but this board's; nothing is remembered, downloaded, printed or looked into."""
+def test_ok__chromium_is_shown_the_rules_that_are_written_at_each_start() -> None:
+    """By the launcher, in the folder in memory, before the browser."""
+    assert _only("ExecStartPre") == f"-{_only('ExecStart')} rules"
+    assert _only("BindReadOnlyPaths") == "-%t/%N/chromium:/etc/chromium/policies"
+
+
+def test_fail__chromium_opens_nothing_but_the_page() -> None:
+    """Every address is closed but the one that the launcher writes there; nothing is remembered, downloaded, printed or looked into."""
     rules = json.loads((units.FOLDER / "tourlatch-chromium.json").read_text("utf-8"))
     assert rules["URLBlocklist"] == ["*"]
-    assert rules["URLAllowlist"] == ["http://127.0.0.1", "http://localhost"]
+    assert rules["URLAllowlist"] == ["@PAGE@"]
     assert (rules["DownloadRestrictions"], rules["DeveloperToolsAvailability"], rules["IncognitoModeAvailability"]) == (3, 2, 1)
     never = (
         "AutofillAddressEnabled",
