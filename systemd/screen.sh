@@ -105,9 +105,11 @@ wait_for_page() {
 is_silent() { [ -n "$(find "$POLLED" -mmin +2 2>/dev/null)" ]; }
 
 # watch: ends when the kiosk runs and the page has not asked it for two minutes: a crashed page, an error page, a GPU that hangs. While
-# the kiosk is away there is no file, and nothing is concluded. Looked at twice, for a clock that is set makes every file look old.
+# the kiosk is away there is no file, and nothing is concluded. Looked at twice, for a clock that is set makes every file look old. It ends
+# with the launcher also where its signal came too early to be heard.
 watch() {
   while sleep "$LOOK_S"; do
+    kill -0 $$ 2>/dev/null || return 1
     if is_silent && sleep "$LOOK_S" && is_silent; then return; fi
   done
 }
