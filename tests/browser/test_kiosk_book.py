@@ -19,8 +19,6 @@ from tests.kiosk.wall import Kiosk, Wall
 
 pytestmark = pytest.mark.timeout(300)
 Play = Callable[..., Any]
-BOTH = "allow-scripts and allow-same-origin"
-"""What Chromium says of any frame whose pages are of the same origin: the desk's own, which are."""
 TYPED = {"first_name": "ada", "last_name": "lovelace", "email": "ada.l@example.com", "phone": "4155552690"}
 
 
@@ -114,7 +112,7 @@ def test_ok__from_a_touch_to_a_code_that_opens(wall: Wall, play: Play, context: 
     assert "lovelace" not in page.content().lower()
     assert context.cookies() == []
     assert eye.faults == [], "\n".join(eye.faults)
-    assert (watch.outside(), watch.faults(BOTH)) == ([], [])
+    assert (watch.outside(), watch.faults()) == ([], [])
 
 
 def test_ok__the_next_visitor_sees_nothing_of_the_last(wall: Wall, context: BrowserContext) -> None:
