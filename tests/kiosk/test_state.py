@@ -166,6 +166,7 @@ def test_ok__a_screen_that_starts_during_a_lockout_knows_of_it(agent: PlayedAgen
 
 def test_ok__a_welcome_says_that_the_door_is_unlocked_until_it_locks(browser: Browser, agent: PlayedAgent, play: Play) -> None:
     """The units and the way stay; staff who lock end it."""
+    agent.door["lock"] = "released"
     play(agent.tell("admitted", door="front", units=["204 B"], doors=[]))
     welcome = browser.until("welcome")
     agent.door["lock"] = "locked"

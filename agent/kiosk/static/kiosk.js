@@ -158,6 +158,7 @@ const Kiosk = (() => {
     const units = told.kind === "welcome" ? told.units : [];
     const ways = new Map((told.way ?? []).map((one) => [one.unit, one.words]));
     byId("units").hidden = units.length === 0;
+    mark("units", units.length > 2 && ways.size > 0 ? "many" : undefined);
     byId("unit-list").classList.toggle("has-ways", ways.size > 0);
     byId("unit-list").replaceChildren(
       ...units.map((unit) => element("li", {}, element("strong", {}, unit), ...(ways.has(unit) ? [element("span", {}, ways.get(unit))] : []))),
@@ -194,7 +195,7 @@ const Kiosk = (() => {
   function fit() {
     const words = byId("words");
     const room = document.querySelector("main");
-    for (let share = 1; share >= 0.45; share -= 0.05) {
+    for (let share = 1; share >= 0.35; share -= 0.05) {
       words.style.setProperty("--fit", share.toFixed(2));
       const inner = words.getBoundingClientRect();
       const outer = room.getBoundingClientRect();
