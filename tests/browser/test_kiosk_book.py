@@ -13,7 +13,7 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
 
-from tests.browser.eye import SIZES, Eye, Watch, axe
+from tests.browser.eye import SETTLED, SIZES, Eye, Watch, axe
 from tests.browser.test_walk import heard
 from tests.kiosk.wall import Kiosk, Wall
 
@@ -74,8 +74,11 @@ def framed(page: Page) -> FrameLocator:
 
 def code_on(page: Page) -> str:
     """What a phone sees that photographs the screen."""
-    found = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.screenshot())).convert("L"))
-    return str(found[0].text) if found else ""
+    for _ in range(20):  # a frame that was just scrolled is drawn a little later
+        found = zxingcpp.read_barcodes(Image.open(io.BytesIO(page.screenshot())).convert("L"))
+        if found:
+            return str(found[0].text)
+    return ""
 
 
 def test_ok__from_a_touch_to_a_code_that_opens(wall: Wall, play: Play, context: BrowserContext, album: Path | None) -> None:
@@ -100,6 +103,7 @@ def test_ok__from_a_touch_to_a_code_that_opens(wall: Wall, play: Play, context: 
     frame.locator(".qr").scroll_into_view_if_needed()
     eye.take("book-code")
     page.set_viewport_size({"width": 800, "height": 480})
+    page.evaluate(SETTLED)
     frame.locator(".qr").scroll_into_view_if_needed()
     code = code_on(page)
     assert code.startswith("TL1:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,6 +191,8 @@ def test_ok__staff_see_and_unlock_with_their_pin(wall: Wall, play: Play, screen:
     expect(page.locator("#staff")).to_be_visible()
     expect(page.locator("#staff-events li").first).to_be_visible()
     expect(page.locator("#staff-events")).to_contain_text("Tour let in")
+    for told in page.locator("#staff-events li").all_inner_texts():
+        assert re.search(r"[AP]M\s*[A-Z]", told), f"a kind of the journal's without a name: {told}"
     eye = Eye({"en": page}, album, is_whole=album is not None)
     eye.take("staff")
     began_ns = time.monotonic_ns()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -91,6 +92,7 @@ def test_ok__memory_stays_flat(wall: Wall) -> None:
         "nodes": last.nodes - first.nodes - 200,
         "listeners": last.listeners - first.listeners - 50,
     }
+    sys.stdout.write("".join(f"{done} scans: {size}\n" for done, size in sizes))
     assert {name: by for name, by in grown.items() if by > 0} == {}, "\n".join(f"{done} {size}" for done, size in sizes)
 
 
