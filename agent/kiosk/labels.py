@@ -160,7 +160,6 @@ _EVENTS = {
     "event_staff_refused": N_("Wrong PIN of staff"),
     "event_staff_locked_out": N_("Too many wrong PINs of staff"),
     "event_clock": N_("How sure the clock is changed"),
-    "event_clock": N_("The clock changed"),
     "event_component_failed": N_("A part of the program was restarted"),
     "event_start": N_("The door's program started"),
     "event_stop": N_("The door's program stopped"),

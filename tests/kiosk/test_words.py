@@ -12,6 +12,7 @@ from babel.messages.pofile import read_po
 
 from agent.core.clock import ClockState
 from agent.core.reasons import EXPLANATIONS, Reason
+from agent.core.tour import Standing
 from agent.kiosk.labels import labels
 from agent.kiosk.server import FOLDER
 from agent.kiosk.view import CLOCK_LOST, Kind, Screen, Way
@@ -147,6 +148,6 @@ def test_ok__the_page_asks_for_labels_that_are_there() -> None:
     assert {name for found in named for name in found if name} <= set(known)
     composed = ("event_", "why_", "clock_")
     assert {name for name in known if not re.search(rf"\b{name}\b", source) and not name.startswith(composed)} == {"no_token_text"}
-    assert {f"why_{reason}" for reason in Reason} == {name for name in known if name.startswith("why_")}
+    assert {f"why_{why}" for why in (*Reason, *Standing)} == {name for name in known if name.startswith("why_")}
     assert {f"clock_{state}" for state in ClockState} == {name for name in known if name.startswith("clock_")}
     assert set(labels(SPANISH)) == set(known)
