@@ -99,6 +99,7 @@ def test_status__is_one_json_value_with_every_part(stage: Stage, call: Call) -> 
                 "rex": None,
                 "lamps": {},
                 "readers": {"front-scanner": "ready"},
+                "locked_out": {},
                 "screen": None,
                 "feed": None,
                 "report": None,

@@ -168,9 +168,9 @@ def test_fail__a_wrong_pin_is_refused_by_the_agent(play: Play, site: Stage, brow
 
 def test_ok__a_call_for_help_is_an_event_of_the_door(play: Play, site: Stage, browser: Browser) -> None:
     """Staff who follow the events hear of it."""
-    assert browser.touch("help", {}).json == {"called": True}
+    assert browser.touch("help", {}).json == {"called": True, "staff": "nobody"}
     assert play(site.event("help_called"))["door"] == "front"
-    assert browser.touch("help", {}).json == {"called": False}
+    assert browser.touch("help", {}).json == {"called": False, "staff": "nobody"}
 
 
 def test_fail__staff_without_a_pin_file_are_served_nothing(browser: Browser) -> None:
