@@ -139,19 +139,22 @@ class Eye:
         self.names: list[str] = []
         self.faults: list[str] = []
 
-    def take(self, name: str, sizes: Collection[str] = tuple(SIZES)) -> None:
-        """What is shown now, at these sizes: shared out between the languages, and axe once in each; if all is wanted, all in all."""
+    def take(self, name: str, sizes: Collection[str] = tuple(SIZES), *, shared: int = 2) -> None:
+        """What is shown now, at these sizes, shared out between the languages; if all is wanted, all in all, and axe each time.
+
+        With `shared` 4 looks that are alike but for their words share out the sizes among each other, too.
+        """
         self.names.append(name)
         turn, is_shared = len(self.names), len(self._pages) > 1 and len(sizes) > 1 and not self._is_whole
         for number, (language, page) in enumerate(self._pages.items()):
-            looked = [size for index, size in enumerate(sizes) if not is_shared or (index + number + turn) % 2 == 0]
+            looked = [size for index, size in enumerate(sizes) if not is_shared or (index + number + turn) % shared == 0]
             page.bring_to_front()  # a page behind another one is drawn once a second
             for index, size in enumerate(looked):
                 width, height = SIZES[size]
                 page.set_viewport_size({"width": width, "height": height})
                 page.evaluate(SETTLED)
                 found = page.evaluate(FAULTS, [TOUCH_PX, TITLE_VMIN])
-                if self._is_whole or index == turn % len(looked):
+                if self._is_whole or (index == turn % len(looked) and (shared == 2 or number == turn % len(self._pages))):
                     found += axe(page)
                 self.faults += [f"{name} {language} {size}: {fault}" for fault in found]
                 if self._album is not None:

@@ -56,7 +56,7 @@ class Show:
             state = self._agreed(page, language, is_so)
             titles.append(state["title"])
         assert len(set(titles)) == len(LANGUAGES), f"{name} is not translated: {titles}"
-        self.eye.take(name, sizes)
+        self.eye.take(name, sizes, shared=4 if name.startswith("refused") else 2)
         return self.kiosk.state()
 
     def _agreed(self, page: Page, language: str, is_so: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
