@@ -55,9 +55,10 @@ USAGES = {chr(ord("a") + place): 4 + place for place in range(26)} | {digit: 0x1
 USAGES |= {"\n": 0x28, " ": 0x2C, "-": 0x2D, "=": 0x2E, ";": 0x33, ",": 0x36, ".": 0x37, "/": 0x38}
 SHIFTED = {"$": "4", "%": "5", "*": "8", "+": "=", ":": ";", "#": "3"}
 """Usages of HID's keyboard page by what a US keyboard types."""
-PULSE_NS, EVERY_NS = 60_000, 2_000_000
-"""Wiegand's usual times. Silence of 25 ms ends a message, so an emulation that halts for longer breaks one in two:
-such a one must not be read, and is played again."""
+PULSE_NS, EVERY_NS = 50_000, 400_000
+"""The standard allows 20 to 100 us with 200 us to 20 ms between. Near the fastest, for silence of 25 ms ends a message: where this machine
+halts the emulation for longer, a message breaks in two. Such a one must not be read, and is played again."""
+TRIES = 20
 
 
 def card(number: int, bits: int) -> str:
@@ -166,8 +167,8 @@ class Readers:
         self.lab.say(what, f"{check(what, end_s - begin_s, PULSE_S)} for {PULSE_S} s")
         until(lambda: self.site.record.is_locked(SECOND), 10, "the second relay at rest")
 
-    def _denied(self, since: int, count: int, what: str) -> None:
-        until(lambda: self.lab.kinds(since, "front").count("refusal") >= count, 20, what, pause_s=0.1)
+    def _denied(self, since: int, count: int, what: str, limit_s: float = 20) -> None:
+        until(lambda: self.lab.kinds(since, "front").count("refusal") >= count, limit_s, what, pause_s=0.1)
 
     def play(self, bits: str) -> None:
         """A message on Wiegand's two lines."""
@@ -181,7 +182,7 @@ class Readers:
             while time.monotonic_ns() < up_ns:
                 pass
             line.drive(1)
-            next_ns += EVERY_NS
+            next_ns = up_ns + EVERY_NS - PULSE_NS
         time.sleep(0.15)
 
     def type_pin(self, pin: str) -> None:
@@ -200,13 +201,13 @@ class Readers:
             since, tries = self.lab.last(), 0
             while not self.lab.kinds(since, "front"):
                 tries += 1
-                if tries > 5:
+                if tries > TRIES:
                     raise LabError(f"Wiegand: {what} was played {tries - 1} times and not read")
                 for message in messages:
                     self.play(message)
                 with contextlib.suppress(LabError):
-                    self._denied(since, 1, what)
-            self.lab.say(f"Wiegand: {what}, {PULSE_NS // 1000} us every {EVERY_NS // 1_000_000} ms: read, refused", f"played {tries} times")
+                    self._denied(since, 1, what, 3)
+            self.lab.say(f"Wiegand: {what}, {PULSE_NS // 1000} us every {EVERY_NS // 1000} us: read, refused", f"played {tries} times")
         since = self.lab.last()
         whole = card(0x123456, 26)
         for damaged in (whole[:-1], whole[:-1] + str(1 - int(whole[-1])), whole + "0"):
