@@ -89,7 +89,7 @@ def _lock_words(door: dict[str, Any], zone: tzinfo) -> str:
 def _line_lines(door: dict[str, Any]) -> list[str]:
     """The door's inputs, its second relay and what fails of its lamps; nothing for a door that has none."""
     inputs = [f"{name} {state}" for name, state in door["inputs"].items()]
-    rex = {"active": ["request-to-exit active"], "stuck": ["request-to-exit STUCK"]}.get(door.get("rex"), [])
+    rex = {"active": ["request-to-exit active"], "stuck": ["request-to-exit STUCK"]}.get(door.get("rex", ""), [])
     lamps = [f"{name} {state}" for name, state in door.get("lamps", {}).items() if state != "ready"]
     second = [f"second relay {door['second_relay']}"] if door["second_relay"] is not None else []
     found = [*inputs, *rex, *second, *lamps]
