@@ -82,6 +82,7 @@ class Doors:
         self.lab.say("second relay: delay, pulse", f"{shown} for 1 s, {check('its pulse', second[1] - second[0], 1.5)} for 1.5 s")
         for door in ("gate", "garage", "lobby"):
             self.lab.until_kinds(since, door, ["admission", "opened", "shut"])
+        self.lab.until_kinds(since, "front", ["admission", "not_opened"])
 
     def _soon(self, what: str, took_s: float) -> None:
         if not 0 <= took_s <= ACT_S:
