@@ -21,8 +21,8 @@ FILES = ("/proc/cpuinfo", "/root/keys", "/home/lab/secret", "/etc/tourlatch/cred
 FAMILIES = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16, "packet": 17, "can": 29, "bluetooth": 31, "alg": 38, "vsock": 40}
 KINDS = dict.fromkeys(("netlink", "packet", "can", "bluetooth"), socket.SOCK_RAW) | {"alg": socket.SOCK_SEQPACKET}
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-SYS_ADD_KEY, SYS_FINIT_MODULE = 248, 313
 PTRACE_ATTACH = 16
+SYS_FINIT_MODULE = 313
 ADDR_COMPAT = 0x0008
 
 
@@ -127,7 +127,6 @@ def main() -> int:
         "another user": another_user,
         "32-bit personality": lambda: done(LIBC.personality(ADDR_COMPAT)),
         "see pid 1": lambda: Path("/proc/1/status").read_text(),
-        "kernel keyring": lambda: done(LIBC.syscall(SYS_ADD_KEY, b"user", b"lab", b"x", 1, -4)),
     }.items():
         found[name] = tried(call)
     json.dump(found, sys.stdout)
