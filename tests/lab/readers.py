@@ -251,11 +251,13 @@ class Readers:
         for left in (2, 1, 0):
             self._type(self.site.code("front"))
             try:
-                return self._expect_pulse(what)
+                self._expect_pulse(what)
             except LabError:
                 if not left:
                     raise
                 self._type("")
+            else:
+                return
 
     def serial(self) -> None:
         """A USB serial scanner, pulled out and put back."""
