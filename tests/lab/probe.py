@@ -15,8 +15,20 @@ from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 DEVICES = ("/dev/gpiochip0", "/dev/vda", "/dev/mem", "/dev/kmsg", "/dev/uinput", "/dev/fuse", "/dev/console", "/dev/hidg0")
-OWN = ("/var/lib/tourlatch", "/run/tourlatch", "/tmp")
-OTHERS = ("/", "/etc", "/etc/tourlatch", "/usr", "/opt/tourlatch/venv/", "/var", "/var/lib", "/home", "/root", "/dev")
+OWN = ("/var/lib/lab-probe", "/run/lab-probe", "/tmp")
+OTHERS = (
+    "/",
+    "/etc",
+    "/etc/tourlatch",
+    "/usr",
+    "/opt/tourlatch/venv/",
+    "/var",
+    "/var/lib",
+    "/var/lib/tourlatch",
+    "/run/tourlatch",
+    "/home",
+)
+ROOTS = ("/root", "/dev")
 FILES = ("/proc/cpuinfo", "/root/keys", "/home/lab/secret", "/etc/tourlatch/credentials/knock-appointment-key", "/dev/kmsg")
 FAMILIES = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16, "packet": 17, "can": 29, "bluetooth": 31, "alg": 38, "vsock": 40}
 KINDS = dict.fromkeys(("netlink", "packet", "can", "bluetooth"), socket.SOCK_RAW) | {"alg": socket.SOCK_SEQPACKET}
@@ -61,7 +73,7 @@ def credential(name: str) -> None:
 
 def set_user_id() -> None:
     """A file that gives its owner's rights to whoever runs it."""
-    path = Path("/var/lib/tourlatch/.lab-probe")
+    path = Path("/var/lib/lab-probe/.lab-probe")
     path.touch()
     try:
         path.chmod(0o4755)
@@ -106,7 +118,7 @@ def main() -> int:
     found: dict[str, bool] = {}
     for path in DEVICES:
         found[f"device {path}"] = tried(partial(device, path))
-    for folder in OWN + OTHERS:
+    for folder in OWN + OTHERS + ROOTS:
         found[f"write {folder}"] = tried(partial(write, folder))
     for path in FILES:
         found[f"read {path}"] = tried(partial(read, path))

@@ -234,7 +234,8 @@ class Readers:
         """A USB keyboard scanner: its code opens, nobody else hears it, and it may be pulled out and put back."""
         pid = main_pid()
         listener = os.open(KEYBOARD, os.O_RDONLY | os.O_NONBLOCK)
-        self._type_code("a code by a USB keyboard scanner")
+        self._type(self.site.code("front"))
+        self._expect_pulse("a code by a USB keyboard scanner")
         if select.select([listener], [], [], 0)[0]:
             raise LabError("what the keyboard scanner typed was heard by another program")
         os.close(listener)
@@ -243,21 +244,9 @@ class Readers:
         self._until("keyboard", "lost")
         self._keyboard.plug()
         took_s = self._until("keyboard", "ready")
-        self._type_code(f"pulled out, put back (ready after {took_s:.0f} s), a code")
+        self._type(self.site.code("front"))
+        self._expect_pulse(f"pulled out, put back (ready after {took_s:.0f} s), a code")
         self._same(pid)
-
-    def _type_code(self, what: str) -> None:
-        """Typed again where the emulation halted in the middle of a line; that line's rest is ended first, and is no code."""
-        for left in (2, 1, 0):
-            self._type(self.site.code("front"))
-            try:
-                self._expect_pulse(what)
-            except LabError:
-                if not left:
-                    raise
-                self._type("")
-            else:
-                return
 
     def serial(self) -> None:
         """A USB serial scanner, pulled out and put back."""
