@@ -25,7 +25,7 @@ OTHERS = (
     "/var",
     "/var/lib",
     "/var/lib/tourlatch",
-    "/run/tourlatch",
+    "/run",
     "/home",
 )
 ROOTS = ("/root", "/dev")
@@ -126,7 +126,7 @@ def main() -> int:
         found[f"socket {name}"] = tried(partial(open_socket, name))
     found["credential knock-appointment-key"] = tried(lambda: credential("knock-appointment-key"))
     for name, call in {
-        "mount": lambda: done(LIBC.mount(b"none", b"/run/tourlatch", b"tmpfs", 0, None)),
+        "mount": lambda: done(LIBC.mount(b"none", b"/run/lab-probe", b"tmpfs", 0, None)),
         "new user namespace": lambda: done(LIBC.unshare(CLONE_NEWUSER)),
         "new network namespace": lambda: done(LIBC.unshare(CLONE_NEWNET)),
         "reboot": lambda: done(LIBC.reboot(0x89ABCDEF)),  # only lets Ctrl-Alt-Del do it, and asks for the same right

@@ -44,7 +44,7 @@ ALLOWED = {
 DENIED = (
     *(f"device {path}" for path in ("/dev/vda", "/dev/mem", "/dev/kmsg", "/dev/uinput", "/dev/fuse", "/dev/console", "/dev/hidg0")),
     *(f"write {path}" for path in ("/", "/etc", "/etc/tourlatch", "/usr", "/opt/tourlatch/venv/", "/var", "/var/lib")),
-    *(f"write {path}" for path in ("/home", "/root", "/dev", "/var/lib/tourlatch", "/run/tourlatch")),
+    *(f"write {path}" for path in ("/home", "/root", "/dev", "/var/lib/tourlatch", "/run")),
     *(f"read {path}" for path in ("/root/keys", "/home/lab/secret", CREDENTIALS, "/dev/kmsg")),
     *(f"socket {family}" for family in ("netlink", "packet", "vsock", "bluetooth", "can", "alg")),
     *("mount", "new user namespace", "new network namespace", "reboot", "set the clock", "real-time scheduling", "load a module"),
@@ -52,7 +52,7 @@ DENIED = (
     "see pid 1",
 )
 
-BY_USER = frozenset({"write /dev", f"read {CREDENTIALS}", "see pid 1"})
+BY_USER = frozenset({"write /dev", "write /run", f"read {CREDENTIALS}", "see pid 1"})
 """Denied to the unit's user for being another one than root: nothing of the sandbox."""
 
 
