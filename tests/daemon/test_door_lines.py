@@ -98,6 +98,25 @@ def test_granted__who_did_not_open_the_first_door_is_let_in_by_the_second(board:
     assert outcome.denied.reason is Reason.PASSBACK
 
 
+def test_denied__who_is_in_and_comes_again_without_opening_is_in_still(board: OpenBoard) -> None:
+    """The second admission's door stayed shut, so the first one's presence counts, and the code is not let in by another door."""
+    doors = {name: {"contact": QUICK, "pulse_s": 1.0} for name in ("front", "back")}
+    both = board(**doors, rules={"antipassback": "hard", "admissions_per_door": 2})
+    text = both.code(7)
+    assert both.scan(text).denied is None
+    both.move("front.contact", 1)
+    both.wait("opened")
+    both.move("front.contact", 0)
+    both.wait("shut")
+    both.wait_locked()
+    both.scan("GARBAGE")  # the same code again would be the same scan
+    assert both.scan(text).denied is None
+    both.wait("not_opened")
+    outcome = both.scan(text, "back")
+    assert outcome.denied is not None
+    assert outcome.denied.reason is Reason.PASSBACK
+
+
 def test_denied__an_opening_without_release_or_exit_is_forced(board: OpenBoard) -> None:
     """It is told, shown and journaled at once, and secured once it is shut."""
     front = board(front={"contact": QUICK})

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.core.decide import Presence
 from agent.core.door import LATE_NS
 from agent.daemon.door import Door
 from agent.daemon.happening import Happening
 from agent.daemon.openings import JUDGE_NS, MAX_WAITING, STUCK_NS
 from agent.daemon.ways import Hold, Ways
+from agent.store.upkeep import Passage
 from drivers.base import DriverError, LockedBy, Pulse
 from drivers.fake import PlayedLine
 from drivers.relay import PulsedRelay
@@ -19,6 +21,7 @@ from tests.daemon.board import until
 
 SECOND = 1_000_000_000
 MS = 1_000_000
+GYM = Presence("gym", 500)
 
 
 class Played:
@@ -168,6 +171,27 @@ def test_ok__what_is_opened_much_later_is_nobodys_coming(played: Played) -> None
     played.door.contact(is_open=False, at_ns=released_ns + 71 * SECOND)
     lock_and_judge(played)
     assert [happening.kind for happening in played.told if happening.code_id is not None] == []
+
+
+def test_ok__two_that_were_not_opened_give_back_what_was_before_both(played: Played) -> None:
+    """The same appointment twice, and another's between: the second gives back no presence that the first never was."""
+    hold_free(played)
+    first, other = Passage("7", "front", 1000, GYM), Passage("8", "front", 1500, None)
+    for code_id, passage in (("a", first), ("b", other), ("a", Passage("7", "front", 2000, first.after))):
+        assert played.door.grant()
+        assert played.door.release(code_id, passage.appointment_id, passage) is not None
+    lock_and_judge(played)
+    given_back = [happening.passage for happening in played.told if happening.kind == "not_opened"]
+    assert given_back == [first, other, Passage("7", "front", 2000, GYM)]
+
+
+def test_denied__a_verdict_after_the_stop(played: Played) -> None:
+    """The agent leaves a door in fire released: nobody says of whom was let in that the door was not opened."""
+    played.door.fire(is_on=True, at_ns=time.monotonic_ns())
+    played.release("a")
+    played.door.stop()
+    played.door.tick(time.monotonic_ns() + 600 * SECOND)
+    assert played.kinds() == ["fire"]
 
 
 def test_ok__only_so_many_wait_for_their_opening(played: Played) -> None:

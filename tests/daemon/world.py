@@ -30,7 +30,7 @@ from drivers.relay import PulsedRelay
 SEED = bytes(range(32))
 PUBLIC = signature.public_key(SEED)
 NOW_MS = 1_790_000_000_000
-PULSE_S = 0.15
+PULSE_S = 0.4
 CODE = TourCode(
     code_id="0102030405aa",
     appointment_id="77",

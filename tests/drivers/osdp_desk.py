@@ -33,6 +33,14 @@ class Desk:
         """The next frame's data, waited for."""
         return (await asyncio.wait_for(self.frames.get(), WAIT_S)).data
 
+    async def shown(self, peripheral: Reader, text: bytes) -> bytes:
+        """The next frame's data, for a text that is shown again and again: one shown while the reader is called anew is thrown away."""
+        for _ in range(20):
+            peripheral.text(text)
+            with contextlib.suppress(TimeoutError):
+                return (await asyncio.wait_for(self.frames.get(), WAIT_S / 10)).data
+        raise TimeoutError
+
     async def next_state(self) -> tuple[ReaderState, str]:
         """The next state, waited for."""
         return await asyncio.wait_for(self.states.get(), WAIT_S)

@@ -312,13 +312,10 @@ def test_ok__two_readers_share_a_bus(tmp_path: Path) -> None:
     async def story(one: Desk, two: Desk) -> None:
         await one.until(READY)
         await two.until(READY)
-        first.text(b"one")
-        second.text(b"two")
-        assert [await one.next_data(), await two.next_data()] == [b"one", b"two"]
+        assert [await one.shown(first, b"one"), await two.shown(second, b"two")] == [b"one", b"two"]
         first.is_dead = True
         assert "address 1" in await one.until(LOST)
-        second.text(b"still")
-        assert await two.next_data() == b"still"
+        assert await two.shown(second, b"still") == b"still"
         first.is_dead = False
         await one.until(READY)
         assert two.states.empty()

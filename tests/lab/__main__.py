@@ -53,6 +53,8 @@ def steps(lab: Lab) -> list[Callable[[], None]]:
 def main() -> int:
     """Run them."""
     lab = Lab(Record(LOCKED))
+    # The board's clock goes by instructions only while it has some: idle, it would go by the clock of this machine, which may be late
+    spinner = subprocess.Popen(["chrt", "--idle", "0", "sh", "-c", "while :; do :; done"])
     try:
         for step in steps(lab):
             step()
@@ -60,6 +62,8 @@ def main() -> int:
         print(f"FAILED: {error}")
         print(sh("journalctl -u tourlatch -u 'tourlatch-desk' --no-pager -o cat | tail -80", is_needed=False))
         return 1
+    finally:
+        spinner.kill()
     print(f"{len(lab.rows)} passed, 0 failed")
     return 0
 

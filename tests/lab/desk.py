@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.lab.board import LabError, sh, until
 from tests.lab.doors import check
-from tests.lab.readers import TABLES, Readers
+from tests.lab.readers import TABLES, TRIES, Readers
 from tests.lab.site import DOORS, HEAD, PULSE_S, SECOND, Site, door_table
 
 GRACE_MIN = 180
@@ -148,16 +148,16 @@ class DeskLab:
         pin = str(self._tours[0]["pin"])
         self._pulse("the booking's code at front", lambda: self.site.show("front", self._tours[0]["code"]))
         self._pulse("the booking's PIN at front", lambda: self.site.show("front", pin))
-        self._pulse("the booking's PIN on the Wiegand keypad", lambda: self.readers.type_pin(pin))
+        self._pulse("the booking's PIN on the Wiegand keypad", lambda: self.readers.type_pin(pin), tries=TRIES)
 
-    def _pulse(self, what: str, show: Callable[[], None], *, tries: int = 3) -> None:
+    def _pulse(self, what: str, show: Callable[[], None], *, tries: int = 1) -> None:
         """What is shown makes one pulse of the right length; a Wiegand keypad may have to be used again, see there."""
         pin = DOORS["front"].pin
         mark = len(self.record.pulses(pin))
         for attempt in range(tries):
             show()
             try:
-                until(lambda: len(self.record.pulses(pin)) > mark, 15, what)
+                until(lambda: len(self.record.pulses(pin)) > mark, 15 if tries == 1 else 5, what)
                 break
             except LabError:
                 if attempt == tries - 1:

@@ -15,14 +15,26 @@ from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 DEVICES = ("/dev/gpiochip0", "/dev/vda", "/dev/mem", "/dev/kmsg", "/dev/uinput", "/dev/fuse", "/dev/console", "/dev/hidg0")
-OWN = ("/var/lib/tourlatch", "/run/tourlatch", "/tmp")
-OTHERS = ("/", "/etc", "/etc/tourlatch", "/usr", "/opt/tourlatch/venv/", "/var", "/var/lib", "/home", "/root", "/dev")
+OWN = ("/var/lib/lab-probe", "/run/lab-probe", "/tmp")
+OTHERS = (
+    "/",
+    "/etc",
+    "/etc/tourlatch",
+    "/usr",
+    "/opt/tourlatch/venv/",
+    "/var",
+    "/var/lib",
+    "/var/lib/tourlatch",
+    "/run",
+    "/home",
+)
+ROOTS = ("/root", "/dev")
 FILES = ("/proc/cpuinfo", "/root/keys", "/home/lab/secret", "/etc/tourlatch/credentials/knock-appointment-key", "/dev/kmsg")
 FAMILIES = {"unix": 1, "inet": 2, "inet6": 10, "netlink": 16, "packet": 17, "can": 29, "bluetooth": 31, "alg": 38, "vsock": 40}
 KINDS = dict.fromkeys(("netlink", "packet", "can", "bluetooth"), socket.SOCK_RAW) | {"alg": socket.SOCK_SEQPACKET}
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-SYS_ADD_KEY, SYS_FINIT_MODULE = 248, 313
 PTRACE_ATTACH = 16
+SYS_FINIT_MODULE = 313
 ADDR_COMPAT = 0x0008
 
 
@@ -61,7 +73,7 @@ def credential(name: str) -> None:
 
 def set_user_id() -> None:
     """A file that gives its owner's rights to whoever runs it."""
-    path = Path("/var/lib/tourlatch/.lab-probe")
+    path = Path("/var/lib/lab-probe/.lab-probe")
     path.touch()
     try:
         path.chmod(0o4755)
@@ -106,7 +118,7 @@ def main() -> int:
     found: dict[str, bool] = {}
     for path in DEVICES:
         found[f"device {path}"] = tried(partial(device, path))
-    for folder in OWN + OTHERS:
+    for folder in OWN + OTHERS + ROOTS:
         found[f"write {folder}"] = tried(partial(write, folder))
     for path in FILES:
         found[f"read {path}"] = tried(partial(read, path))
@@ -114,7 +126,7 @@ def main() -> int:
         found[f"socket {name}"] = tried(partial(open_socket, name))
     found["credential knock-appointment-key"] = tried(lambda: credential("knock-appointment-key"))
     for name, call in {
-        "mount": lambda: done(LIBC.mount(b"none", b"/run/tourlatch", b"tmpfs", 0, None)),
+        "mount": lambda: done(LIBC.mount(b"none", b"/run/lab-probe", b"tmpfs", 0, None)),
         "new user namespace": lambda: done(LIBC.unshare(CLONE_NEWUSER)),
         "new network namespace": lambda: done(LIBC.unshare(CLONE_NEWNET)),
         "reboot": lambda: done(LIBC.reboot(0x89ABCDEF)),  # only lets Ctrl-Alt-Del do it, and asks for the same right
@@ -127,7 +139,6 @@ def main() -> int:
         "another user": another_user,
         "32-bit personality": lambda: done(LIBC.personality(ADDR_COMPAT)),
         "see pid 1": lambda: Path("/proc/1/status").read_text(),
-        "kernel keyring": lambda: done(LIBC.syscall(SYS_ADD_KEY, b"user", b"lab", b"x", 1, -4)),
     }.items():
         found[name] = tried(call)
     json.dump(found, sys.stdout)

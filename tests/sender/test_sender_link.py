@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,12 @@ def test_ok__while_the_way_is_shut_one_visit_probes(tmp_path: Path) -> None:
             await stage.until(lambda: len(knock.told) >= 4)
             first = len(knock.told)
             knock.most_at_once = 0
-            await asyncio.sleep(0.5)
+            await stage.until(lambda: len(knock.told) >= first + 8)
             assert first == 4
             assert knock.most_at_once == 1
-            assert 3 <= len(knock.told) - first <= 0.5 / 0.05 + 1
+            assert all(later - before >= 0.04 for before, later in pairwise(link.failed_s[first:]))
             assert stage.sender.link["is_up"] is False
-            assert stage.sender.link["failures"] == len(link.failed_s)
+            await stage.until(lambda: stage.sender.link["failures"] == len(link.failed_s))
 
     asyncio.run(play())
 
