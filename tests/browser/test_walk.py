@@ -24,7 +24,8 @@ SOURCE = "Rent & Roost"
 def code_on(page: Page) -> str:
     """What a reader of QR codes sees in a photograph of the screen (asked for bars too, it finds some in small print now and then)."""
     picture = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("L")
-    (found,) = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+    only_qr = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
+    (found,) = zxingcpp.read_barcodes(picture, formats=only_qr)
     return str(found.text)
 
 
