@@ -59,7 +59,7 @@ screens: $(DEV) ## A screenshot of every page, on a phone and on a desktop, in .
 	@SCREENS=.screens $(BIN)/python -m pytest -n 2 tests/browser/test_accessible.py
 	@ls .screens
 
-lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about ten minutes)
+lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about half an hour)
 	@bash tests/lab/lab.sh
 
 lock: ## Renew .lock/ (needs uv)
