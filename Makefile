@@ -66,7 +66,7 @@ screens: $(DEV) ## All pages of the desk and states of the screen as one contact
 soak: $(DEV) ## A week on a wall, compressed: SOAK=100000 scans, and memory that stays flat (Chromium)
 	@SOAK=$(SOAK) $(BIN)/python -m pytest -s tests/kiosk/test_soak.py
 
-lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about ten minutes)
+lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about half an hour)
 	@bash tests/lab/lab.sh
 
 lock: ## Renew .lock/ (needs uv)

@@ -107,7 +107,7 @@ class Inputs:
         self.site.fire.drive(1)
         self._until_free(SOON_S)
         self.record.settle()
-        self.site.released.update(FIRE_PINS)
+        self.site.released.update(list(FIRE_PINS))
         return max(at_s for at_s, pin, _ in self.record.changes[-len(FIRE_PINS) :] if pin in FIRE_PINS) - began_s
 
     def _until_free(self, limit_s: float) -> None:
@@ -145,12 +145,12 @@ class Inputs:
     def _tells_more(self, since: int, before: int) -> bool:
         return len(self.lab.kinds(since, "front")) > before
 
-    def _count_again(self, marks: dict[int, int]) -> None:
-        """Released twice at most on the way: for a moment by `tourlatch lock`, which gives the line back, and by the new agent."""
+    def _count_again(self, marks: dict[int, int], how_often: set[int]) -> None:
+        """Released so often since the marks: for a moment by `tourlatch lock`, which gives the line back, and by a new agent."""
         for pin, mark in marks.items():
             again = len(self.record.pulses(pin)) - mark
-            if again not in {1, 2}:
-                raise LabError(f"released {again} times by a restart in a fire: {self.record.changes[-12:]}")
+            if again not in how_often:
+                raise LabError(f"released {again} times by an end in a fire: {self.record.changes[-12:]}")
             self.site.released[pin] += again
 
     def _has_changed(self, mark: int) -> bool:
@@ -187,11 +187,12 @@ class Inputs:
             self.record.settle()
             self._none_locked(drives, f"in a fire, {how}")
             gap_s = self.record.changes[-1][0] - self.record.changes[changes][0]
-            self._count_again(marks)
+            self._count_again(marks, {1, 2})
             self.lab.say(f"fire, the agent {how}: no line driven locked, released again", f"after {gap_s:.1f} s")
-        drives = len(self.record.drives)
+        drives, marks = len(self.record.drives), {pin: len(self.record.pulses(pin)) for pin in FIRE_PINS}
         sh("systemctl stop tourlatch")
         self.record.settle()
+        self._count_again(marks, {0, 1})
         self._none_locked(drives, "by a stop in a fire")
         self.lab.say("fire, the agent stopped: no line driven locked", "the lines are given back to their resistors")
         self.site.fire.drive(0)
