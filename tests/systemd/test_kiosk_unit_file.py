@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -17,7 +16,6 @@ from agent.settings.kiosk import KioskSettings, RemoteSettings
 from tests.systemd import units
 from tests.systemd.device import ROOT, Device
 
-MAX_EXPOSURE = 1.6
 OWN = "tourlatch-kiosk"
 
 
@@ -29,25 +27,6 @@ def _only(key: str) -> str:
     return units.only(units.KIOSK, key)
 
 
-@units.needs_systemd
-def test_ok__systemd_finds_no_fault(tmp_path: Path) -> None:
-    """`systemd-analyze verify` has nothing to say."""
-    assert units.faults(units.installed(units.KIOSK, tmp_path)) == []
-
-
-@units.needs_systemd
-def test_ok__the_exposure_is_small(tmp_path: Path) -> None:
-    """`systemd-analyze security` rates the unit at 1.6 or less, and the README tells the number."""
-    found = units.exposure(units.installed(units.KIOSK, tmp_path))
-    assert found <= MAX_EXPOSURE
-    assert f"the kiosk's **{found}**" in (units.FOLDER / "README.md").read_text("utf-8")
-
-
-def test_ok__each_setting_has_its_reason_above_it() -> None:
-    """A setting follows a comment, or another of its family."""
-    assert units.unexplained(units.KIOSK) == []
-
-
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -55,42 +34,19 @@ def test_ok__each_setting_has_its_reason_above_it() -> None:
         ("Type", "notify"),
         ("NotifyAccess", "main"),
         ("Restart", "always"),
-        ("StartLimitIntervalSec", "0"),
         ("WatchdogSignal", "SIGKILL"),
         ("User", OWN),
         ("Group", OWN),
-        ("UMask", "0077"),
-        ("LimitCORE", "0"),
-        ("CapabilityBoundingSet", ""),
-        ("AmbientCapabilities", ""),
-        ("NoNewPrivileges", "yes"),
         ("PrivateDevices", "yes"),
-        ("DevicePolicy", "closed"),
-        ("PrivateTmp", "yes"),
-        ("PrivateMounts", "yes"),
-        ("ProtectSystem", "strict"),
-        ("ProtectHome", "yes"),
-        ("ProtectProc", "invisible"),
         ("ProcSubset", "pid"),
         ("ProtectClock", "yes"),
-        ("ProtectKernelTunables", "yes"),
-        ("ProtectKernelModules", "yes"),
-        ("ProtectKernelLogs", "yes"),
-        ("ProtectControlGroups", "yes"),
-        ("ProtectHostname", "yes"),
         ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6"),
         ("RestrictNamespaces", "yes"),
-        ("RestrictRealtime", "yes"),
-        ("RestrictSUIDSGID", "yes"),
-        ("LockPersonality", "yes"),
         ("MemoryDenyWriteExecute", "yes"),
-        ("RemoveIPC", "yes"),
-        ("KeyringMode", "private"),
-        ("SystemCallArchitectures", "native"),
     ],
 )
 def test_ok__what_keeps_it_in_its_place(key: str, value: str) -> None:
-    """Each measure is there, once, and as strong as it was."""
+    """Each measure beside those of every unit is there, once, and as strong as it was."""
     assert _only(key) == value
 
 
@@ -159,7 +115,7 @@ PARTS = (
     "lib/systemd/system/tourlatch-kiosk.service",
     "lib/systemd/system/tourlatch-screen.service",
     "lib/tourlatch/screen.sh",
-    "lib/tourlatch/chromium/managed/tourlatch.json",
+    "lib/tourlatch/chromium.json",
     "lib/udev/rules.d/72-tourlatch-screen.rules",
     "share/doc/tourlatch/kiosk.toml",
     "share/doc/tourlatch/screen.env",
@@ -185,15 +141,14 @@ def test_ok__installed_when_it_is_asked_for(tmp_path: Path) -> None:
     assert "sudo systemctl enable --now tourlatch-kiosk" in done.stdout
 
 
-def test_ok__the_unit_finds_the_launcher_and_the_rules_where_they_are(tmp_path: Path) -> None:
-    """With another PREFIX the unit names the files that lie there."""
-    device = Device(tmp_path)
-    device.install("--kiosk")
+def test_ok__the_unit_finds_the_launcher_and_that_its_rules(tmp_path: Path) -> None:
+    """The launcher lies where the unit names it, and beside it the rules that it fills in."""
+    Device(tmp_path).install("--kiosk")
     unit = tmp_path / "usr/local/lib/systemd/system/tourlatch-screen.service"
     launcher = Path(units.only(unit, "ExecStart").split()[1])
-    rules = units.only(unit, "BindReadOnlyPaths").removeprefix("-").partition(":")[0]
     assert launcher.read_bytes() == (units.FOLDER / "screen.sh").read_bytes()
-    assert json.loads((Path(rules) / "managed" / "tourlatch.json").read_text("utf-8"))["URLBlocklist"] == ["*"]
+    assert "TEMPLATE=${SCREEN_TEMPLATE:-${0%/*}/chromium.json}" in launcher.read_text("utf-8")
+    assert (launcher.parent / "chromium.json").read_bytes() == (units.FOLDER / "tourlatch-chromium.json").read_bytes()
 
 
 def test_ok__by_itself_once_there_is_a_kiosk_toml(tmp_path: Path) -> None:
