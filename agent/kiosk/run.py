@@ -12,7 +12,6 @@ import logging
 import os
 import random
 import signal
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -26,9 +25,9 @@ from agent.kiosk.hub import Hub, zone_of
 from agent.kiosk.link import Link
 from agent.kiosk.server import Server
 from agent.kiosk.view import Event
-from agent.listener import Listener, Places
+from agent.listener import Listener, Places, tls
 from agent.settings.kiosk import KioskSettings, RemoteSettings
-from agent.supervise import supervise
+from agent.supervise import log_death, supervise
 from agent.web import Handler
 
 if TYPE_CHECKING:
@@ -124,7 +123,15 @@ class Kiosk:
             remote = settings.remote
             most = remote.max_screens * PLACES_PER_SCREEN
             places = Places(most, PLACES_PER_SCREEN)
-            listeners.append(Listener(self.server.remote(), remote.host, remote.port, tls=_tls(remote), places=places))
+            listeners.append(
+                Listener(
+                    self.server.remote(),
+                    remote.host,
+                    remote.port,
+                    tls=tls(remote.certificate_file, remote.certificate_key_file),
+                    places=places,
+                )
+            )
         for listener in listeners:
             await listener.start()
             self._listeners.append(listener)
@@ -133,7 +140,7 @@ class Kiosk:
             components["desk"] = self._book.run
         if self._calls is not None:
             components["calls"] = self._calls.run
-        self._tasks = [asyncio.create_task(supervise(name, run, _died), name=name) for name, run in components.items()]
+        self._tasks = [asyncio.create_task(supervise(name, run, log_death), name=name) for name, run in components.items()]
         self._tasks.append(asyncio.create_task(_feed_watchdog(), name="watchdog"))
         self._polled.touch()
 
@@ -197,27 +204,9 @@ def _remote_token(remote: RemoteSettings) -> str:
     return token
 
 
-def _tls(remote: RemoteSettings) -> ssl.SSLContext | None:
-    if remote.certificate_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(remote.certificate_file, remote.certificate_key_file)
-    except (OSError, ssl.SSLError) as error:
-        files = f"{remote.certificate_file} and {remote.certificate_key_file}"
-        raise ConfigError(f"the certificate cannot be used: {files} must be PEM files that belong together ({error})") from error
-    return context
-
-
 async def _feed_watchdog() -> None:
     limit_s = notify.watchdog_s()
     notifier = notify.Notifier.from_environment()
     while limit_s is not None:
         notifier.tell("WATCHDOG=1")
         await asyncio.sleep(limit_s / 3)
-
-
-def _died(name: str, error: BaseException, wait_s: float) -> None:
-    facts = {"component": name, "error": type(error).__name__, "restart_s": round(wait_s, 1)}
-    _log.error("component_failed", extra={"facts": facts})

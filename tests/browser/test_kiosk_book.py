@@ -34,15 +34,6 @@ def wall(tmp_path_factory: pytest.TempPathFactory, play: Play, browser: Browser)
         play(made.close())
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A touch screen of the smallest size."""
-    made = browser.new_context(has_touch=True, viewport={"width": 800, "height": 480}, locale="en-US", reduced_motion="reduce")
-    made.set_default_timeout(20_000)
-    yield made
-    made.close()
-
-
 def shown(kiosk: Kiosk, context: BrowserContext) -> Page:
     """A page that offers booking."""
     kiosk.until(lambda state: state["kind"] == "ready" and state["book"]["times"])

@@ -151,15 +151,6 @@ def kiosk(tmp_path: Path, play: Play, desk: Desk, browser: Browser) -> Iterator[
     play(agent.stop())
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A touch screen."""
-    made = browser.new_context(has_touch=True, viewport={"width": 800, "height": 480}, locale="en-US", reduced_motion="reduce")
-    made.set_default_timeout(20_000)
-    yield made
-    made.close()
-
-
 def booking(kiosk: Kiosk, context: BrowserContext, page: Page | None = None) -> tuple[Page, Frame]:
     """A page with the desk's in its frame."""
     page = page or context.new_page()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from agent import credentials
 from agent.core import codes
@@ -83,26 +83,6 @@ class Show:
         """Nothing was wrong with what was seen, said and asked."""
         assert self.eye.faults == [], "\n".join(self.eye.faults)
         assert (self.watch.outside(), self.watch.faults(UNSCRIPTED)) == ([], [])
-
-
-@pytest.fixture(scope="module")
-def wall(tmp_path_factory: pytest.TempPathFactory, play: Play, browser: Browser) -> Iterator[Wall]:  # noqa: ARG001 - no browser, no wall
-    """Knock's stand-in and a desk; no agent yet."""
-    made = Wall(tmp_path_factory.mktemp("wall"))
-    play(made.open())
-    try:
-        yield made
-    finally:
-        play(made.close())
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A touch screen."""
-    made = browser.new_context(has_touch=True, viewport={"width": 800, "height": 480}, locale="en-US", reduced_motion="reduce")
-    made.set_default_timeout(20_000)
-    yield made
-    made.close()
 
 
 def kind(wanted: str) -> Callable[[dict[str, Any]], bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +18,6 @@ from tests.kiosk.wall import STAFF_PIN, Kiosk, Wall
 pytestmark = pytest.mark.timeout(300)
 Play = Callable[..., Any]
 PHONES = iter(f"(415) 555-26{number:02d}" for number in range(80, 100))
-
-
-@pytest.fixture(scope="module")
-def wall(tmp_path_factory: pytest.TempPathFactory, play: Play, browser: Browser) -> Iterator[Wall]:  # noqa: ARG001 - no browser, no wall
-    """Knock's stand-in and a desk; no agent yet."""
-    made = Wall(tmp_path_factory.mktemp("wall"))
-    play(made.open())
-    try:
-        yield made
-    finally:
-        play(made.close())
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A touch screen."""
-    made = browser.new_context(has_touch=True, viewport={"width": 800, "height": 480}, locale="en-US", reduced_motion="reduce")
-    made.set_default_timeout(20_000)
-    yield made
-    made.close()
 
 
 @pytest.fixture
