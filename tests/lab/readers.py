@@ -13,6 +13,7 @@ import select
 import subprocess
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.lab.board import LabError, Pin, main_pid, sh, until
@@ -158,8 +159,10 @@ class Readers:
         took_s = max(self._until(name, "ready") for name in names)
         self.lab.say(f"readers at front ready: {', '.join(names)}", f"{len(names)} of {len(names)}, {took_s:.0f} s after the start")
 
-    def _expect_pulse(self, what: str) -> None:
+    def _expect_pulse(self, what: str, show: Callable[[str], None]) -> None:
+        """A code that nobody has shown yet makes one pulse of the right length; it may begin before `show` is done."""
         mark = len(self.site.record.pulses(DOORS["front"].pin))
+        show(self.site.code("front"))
         self.site.released.update((DOORS["front"].pin, SECOND))
         until(lambda: len(self.site.record.pulses(DOORS["front"].pin)) > mark, 30, f"a release by {what}")
         self.site.until_locked("front")
@@ -234,8 +237,7 @@ class Readers:
         """A USB keyboard scanner: its code opens, nobody else hears it, and it may be pulled out and put back."""
         pid = main_pid()
         listener = os.open(KEYBOARD, os.O_RDONLY | os.O_NONBLOCK)
-        self._type(self.site.code("front"))
-        self._expect_pulse("a code by a USB keyboard scanner")
+        self._expect_pulse("a code by a USB keyboard scanner", self._type)
         if select.select([listener], [], [], 0)[0]:
             raise LabError("what the keyboard scanner typed was heard by another program")
         os.close(listener)
@@ -244,15 +246,13 @@ class Readers:
         self._until("keyboard", "lost")
         self._keyboard.plug()
         took_s = self._until("keyboard", "ready")
-        self._type(self.site.code("front"))
-        self._expect_pulse(f"pulled out, put back (ready after {took_s:.0f} s), a code")
+        self._expect_pulse(f"pulled out, put back (ready after {took_s:.0f} s), a code", self._type)
         self._same(pid)
 
     def serial(self) -> None:
         """A USB serial scanner, pulled out and put back."""
         pid = main_pid()
-        os.write(self._serial_end, self.site.code("front").encode() + b"\r\n")
-        self._expect_pulse("a code by a USB serial scanner")
+        self._expect_pulse("a code by a USB serial scanner", self._scan)
         self._serial.unplug()
         self._until("usb", "lost")
         os.close(self._serial_end)
@@ -260,9 +260,11 @@ class Readers:
         took_s = self._until("usb", "ready")
         self._serial_end = os.open("/dev/ttyGS0", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         tty.setraw(self._serial_end)
-        os.write(self._serial_end, self.site.code("front").encode() + b"\r\n")
-        self._expect_pulse(f"pulled out, put back (ready after {took_s:.0f} s), a code")
+        self._expect_pulse(f"pulled out, put back (ready after {took_s:.0f} s), a code", self._scan)
         self._same(pid)
+
+    def _scan(self, text: str) -> None:
+        os.write(self._serial_end, text.encode() + b"\r\n")
 
     def _tell_osdp(self, order: str) -> None:
         if self._osdp is None or self._osdp.stdin is None:
