@@ -68,7 +68,7 @@ OWN = {
 }
 ROOTS = ("etc/tourlatch/credentials/desk-secret", "etc/tourlatch/doors/front.token", "etc/tourlatch/doors/front.pin-key")
 HEARD_S = 15.0
-"""How soon a door has to know of a cancel here; it is two seconds on a machine that is not fifteen times slower."""
+"""How soon a door has to know of a cancel here; it is two seconds on a board of a Pi's speed."""
 
 
 def told(what: str) -> int:
