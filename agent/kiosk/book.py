@@ -4,6 +4,7 @@ Rule 1: only the paths in `Book.routes` are passed, only GET and POST, and a POS
 Rule 2: no cookie goes either way, and nothing that is passed is kept here.
 Rule 3: a page that is passed may do nothing but be a page in our frame: no script of its own, no download, no window, no way to
         another site or to the page around it (`frame.py`). No script is passed either, for here it would have the kiosk's origin.
+Rule 4: a form whose answer is lost is never sent again by us, nor called undone: the desk, and Knock behind it, may have done it.
 """
 
 from __future__ import annotations
@@ -14,16 +15,15 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from html.parser import HTMLParser
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from agent.core.clock import from_iso
 from agent.errors import ConfigError, RefusedError
 from agent.http import Answer as Fetched
 from agent.http import AnswerLostError, BadRequestError, HttpClient, NoConnectionError, Timeouts
 from agent.kiosk.frame import Frame
 from agent.kiosk.guard import FORBIDDEN, UNAVAILABLE, from_our_frame
 from agent.kiosk.hub import Booking
+from agent.kiosk.offer import starts_in
 from agent.settings.kiosk import BookSettings
 from agent.web import Answer, Call, Handler
 
@@ -31,6 +31,8 @@ PROBE_EVERY_S = 30.0
 TIMES_EVERY_S = 300.0
 """Free times cost Knock a question, so they are asked for less often."""
 MAX_TIMES = 6
+SOON_MS = 26 * 3_600_000
+"""Today ends within it, on the longest day of a year as well."""
 MAX_ANSWER_BYTES = 1_000_000
 AT_ONCE = 4
 """So many requests to the desk at once; more wait."""
@@ -42,7 +44,9 @@ _TYPES = (_PAGE, "text/css", "image/")
 _TIMEOUTS = Timeouts(connect_s=5.0, read_s=50.0, write_s=10.0, total_s=60.0)
 """A booking waits for Knock, which has 45 seconds."""
 _PROBE_S = 5.0
-_OK, _SEE_OTHERS, _BAD_GATEWAY, _NOT_FOUND = 200, frozenset({301, 302, 303, 307, 308}), 502, 404
+_OK, _SEE_OTHERS, _BAD_GATEWAY, _GATEWAY_TIMEOUT, _NOT_FOUND = 200, frozenset({301, 302, 303, 307, 308}), 502, 504, 404
+_NO_DESKS = frozenset({_BAD_GATEWAY, _GATEWAY_TIMEOUT})
+"""The desk itself never answers so: whatever stands before it has lost the desk's answer."""
 
 _PASSED = re.compile(r"(/(?!\.{1,2}(/|\?|$))[A-Za-z0-9._~=-]+)+(\?[!-~]*)?")
 """A path of plain segments, none of which leads elsewhere, and a query."""
@@ -50,15 +54,28 @@ _PASSED = re.compile(r"(/(?!\.{1,2}(/|\?|$))[A-Za-z0-9._~=-]+)+(\?[!-~]*)?")
 _log = logging.getLogger("tourlatch")
 Gone = Callable[[Call, int], Answer]
 """The page for what cannot be shown, of a status."""
+Unknown = Callable[[Call, int, str], Answer]
+"""The page for a form that may have been taken, of a status: `register`, `move` or `cancel`."""
 
 
 class Book:
     """Passes pages on, and with `run` tells how it is with the desk."""
 
-    def __init__(self, settings: BookSettings, tell: Callable[[Booking], None], gone: Gone, day_of: Callable[[int], object]) -> None:
+    def __init__(
+        self,
+        settings: BookSettings,
+        tell: Callable[[Booking], None],
+        gone: Gone,
+        unknown: Unknown,
+        *,
+        now_ms: Callable[[], int],
+        day_of: Callable[[int], object],
+    ) -> None:
         self._settings = settings
         self._tell = tell
         self._page_of_gone = gone
+        self._page_of_unknown = unknown
+        self._now_ms = now_ms
         self._day_of = day_of
         self._public = urlsplit(settings.url)
         try:
@@ -74,6 +91,7 @@ class Book:
         self._frame = Frame()
         self._places = asyncio.Semaphore(AT_ONCE)
         self._was_reached: bool | None = None
+        self._is_told_unreadable = False
 
     def routes(self) -> Mapping[str, Mapping[str, Handler]]:
         """The desk's paths that are passed; every other one below them is answered with the page for what cannot be shown."""
@@ -97,7 +115,14 @@ class Book:
         await self._client.close()
 
     async def run(self) -> None:
-        """Look for ever whether the desk answers, and which times it offers today."""
+        """Look for ever whether the desk answers, and which times it offers today; while nobody looks, nothing is offered."""
+        try:
+            await self._watch()
+        except Exception:
+            self._tell(Booking())
+            raise
+
+    async def _watch(self) -> None:
         starts_ms: tuple[int, ...] = ()
         asked_s: float | None = None
         while True:
@@ -132,10 +157,18 @@ class Book:
             return ()
         if found.status != _OK or found.body is None:
             return ()
-        now_ms = time.time_ns() // 1_000_000
-        starts_ms = starts_in(found.body.decode("utf-8", "replace"), f"/{self._settings.community}/register")
-        today = [start_ms for start_ms in starts_ms if start_ms > now_ms and self._day_of(start_ms) == self._day_of(now_ms)]
-        return tuple(today[:MAX_TIMES])
+        try:
+            # off the loop: it is somebody else's page
+            starts_ms = await asyncio.to_thread(starts_in, found.body, f"/{self._settings.community}/register")
+        except Exception as error:  # noqa: BLE001 - whatever a page makes of us, it is a page without times
+            if not self._is_told_unreadable:
+                _log.warning("times_unreadable", extra={"facts": {"url": self._settings.url, "error": type(error).__name__}})
+            self._is_told_unreadable = True
+            return ()
+        self._is_told_unreadable = False
+        now_ms = self._now_ms()
+        soon = [start_ms for start_ms in starts_ms if now_ms < start_ms < now_ms + SOON_MS]
+        return tuple([start_ms for start_ms in soon if self._day_of(start_ms) == self._day_of(now_ms)][:MAX_TIMES])
 
     async def _refuse(self, call: Call) -> Answer:
         return self._gone(call, _NOT_FOUND)
@@ -159,13 +192,26 @@ class Book:
                 found = await self._client.ask(method, call.target, content=content, headers=headers)
         except NoConnectionError:
             return self._gone(call, UNAVAILABLE)
-        except (AnswerLostError, BadRequestError):
+        except BadRequestError:
             return self._gone(call, _BAD_GATEWAY)
+        except AnswerLostError:
+            return self._lost(call, _GATEWAY_TIMEOUT)
+        if call.method == "POST" and found.status in _NO_DESKS:
+            return self._lost(call, found.status)
         return self._given(call, found)
 
     def _gone(self, call: Call, status: int) -> Answer:
-        """What stands in the frame instead: it is framed, too."""
-        answer = self._page_of_gone(call, status)
+        """What stands in the frame instead."""
+        return self._framed(self._page_of_gone(call, status))
+
+    def _lost(self, call: Call, status: int) -> Answer:
+        """An answer that did not come, or that cannot be shown: of a form nobody knows what became, a page can be asked for again."""
+        if call.method != "POST":
+            return self._gone(call, _BAD_GATEWAY if status == _GATEWAY_TIMEOUT else status)
+        form = urlsplit(call.target).path.rsplit("/", 1)[-1]
+        return self._framed(self._page_of_unknown(call, status, form))
+
+    def _framed(self, answer: Answer) -> Answer:
         return replace(answer, content=self._frame.page(answer.content), headers={**answer.headers, **self._headers()})
 
     def _headers(self) -> dict[str, str]:
@@ -177,11 +223,11 @@ class Book:
         if found.status in _SEE_OTHERS:
             place = self._place(found.headers.get("location", ""))
             if place is None:
-                return self._gone(call, _NOT_FOUND)
+                return self._lost(call, _BAD_GATEWAY) if call.method == "POST" else self._gone(call, _NOT_FOUND)
             return Answer(found.status, media_type="text/plain", headers={**headers, "Location": place})
         media_type = found.headers.get("content-type", "")
         if found.body is None or not media_type.lower().startswith(_TYPES):
-            return self._gone(call, _BAD_GATEWAY)
+            return self._lost(call, _BAD_GATEWAY)
         content = self._frame.page(found.body) if media_type.lower().startswith(_PAGE) else found.body
         return Answer(found.status, content, media_type, headers)
 
@@ -195,36 +241,3 @@ class Book:
             return None
         place = parts.path + (f"?{parts.query}" if parts.query else "")
         return place if _PASSED.fullmatch(place) else None
-
-
-class _Starts(HTMLParser):
-    """Collects the starts that links to a form name."""
-
-    def __init__(self, form: str) -> None:
-        super().__init__()
-        self._form = form
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """One tag."""
-        if tag != "a":
-            return
-        try:
-            parts = urlsplit(dict(attrs).get("href") or "")
-        except ValueError:  # no address at all
-            return
-        if parts.path == self._form:
-            self.found += parse_qs(parts.query).get("start", [])
-
-
-def starts_in(page: str, form: str) -> list[int]:
-    """The instants that a page's links to its form name, in order; what is none is passed over."""
-    parser = _Starts(form)
-    parser.feed(page)
-    starts_ms = set()
-    for text in parser.found:
-        try:
-            starts_ms.add(int(text) if text.isascii() and text.isdigit() and len(text) < 16 else from_iso(text))  # noqa: PLR2004 - of milliseconds
-        except (ValueError, OverflowError):
-            continue
-    return sorted(starts_ms)

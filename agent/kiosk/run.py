@@ -76,7 +76,14 @@ class Kiosk:
         if settings.book is not None:
             from agent.kiosk.book import Book
 
-            self._book = Book(settings.book, self.hub.tell_booking, self.server.gone, lambda instant_ms: zone(instant_ms).date())
+            self._book = Book(
+                settings.book,
+                self.hub.tell_booking,
+                self.server.gone,
+                self.server.unknown,
+                now_ms=self.hub.now_ms,
+                day_of=lambda instant_ms: zone(instant_ms).date(),
+            )
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
 

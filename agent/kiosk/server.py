@@ -109,6 +109,11 @@ class Server:
         """The page in the frame for what cannot be shown: the desk is away, or nothing of that path is for this screen."""
         return self._renderer.page("gone.html", self._language(call), status=status, is_away=status >= guard.FAILED)
 
+    def unknown(self, call: Call, status: int, form: str) -> Answer:
+        """The page in the frame for a form of which nobody knows whether the desk took it: `register`, `move` or `cancel`."""
+        phone = self._settings.help_phone
+        return self._renderer.page("unknown.html", self._language(call), status=status, form=form, phone=phone)
+
     def local(self, more: Mapping[str, Mapping[str, Handler]]) -> ASGIApp:
         """For this board's own screen; `more` are the desk's pages."""
         routes: dict[str, Mapping[str, Handler]] = {

@@ -17,12 +17,12 @@ from agent.core.clock import for_people
 from agent.demo.stage import Stage
 from agent.demo.visitor import Page, Visitor
 from agent.kiosk import book as module
-from agent.kiosk.book import starts_in
 from agent.kiosk.frame import SCRIPT, Frame
 from agent.kiosk.hub import zone_of
 from agent.kiosk.run import Kiosk
 from tests.kiosk.browser import Browser
 from tests.kiosk.conftest import settings
+from tests.kiosk.desks import closed, serve
 from tests.kiosk.played_agent import PlayedAgent
 
 Play = Callable[..., Any]
@@ -234,9 +234,10 @@ def test_fail__a_form_is_passed_only_to_what_takes_one(place: Browser, path: str
     ],
 )
 def test_fail__a_form_of_another_site_is_not_passed(place: Browser, headers: dict[str, str]) -> None:
-    """No page of the internet books here."""
+    """No page of the internet books here: the kiosk itself says so, the desk is not even asked."""
     sent = {"Content-Type": "application/x-www-form-urlencoded", **headers}
-    assert place.ask("POST", f"{SLUG}/register", b"a=b", sent).status == 403
+    got = place.ask("POST", f"{SLUG}/register", b"a=b", sent)
+    assert (got.status, got.json) == (403, {"error": "This form was not sent from here."})
 
 
 def test_fail__a_form_without_the_desks_token_books_nothing(place: Browser) -> None:
@@ -375,31 +376,3 @@ def test_ok__a_head_asks_for_no_body(place: Browser) -> None:
     answer = connection.getresponse()
     assert (answer.status, answer.read()) == (200, b"")
     connection.close()
-
-
-def test_ok__starts_are_read_out_of_links_to_the_form_alone() -> None:
-    """In both ways that the desk writes them, in order, each once; nothing else on a page counts."""
-    now_ms = 1_800_000_000_000
-    page = f"""
-      <a href="/a/register?start={now_ms}&amp;lang=en">x</a> <a href="/a/register?start=2027-01-15T00:00:00-08:00">y</a>
-      <a href="/a/register?start={now_ms}">again</a> <a href="/b/register?start=5">other</a> <a href="/a/register?start=soon">no</a>
-      <a href="/a/register?start=99999999999999999999">no</a> <form action="/a/register?start=6"></form> <a>none</a> <a href="http://[">no</a>
-    """
-    assert starts_in(page, "/a/register") == [now_ms]
-
-
-async def serve(handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> asyncio.Server:
-    """A server on a free port of loopback."""
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await handler(reader, writer)
-        except (OSError, EOFError):
-            writer.close()
-
-    return await asyncio.start_server(one, "127.0.0.1", 0)
-
-
-async def closed(server: asyncio.Server) -> None:
-    """It listens no more."""
-    server.close()
