@@ -21,10 +21,12 @@ from types import MappingProxyType
 
 from agent.core import codes, pin
 from agent.core.decide import Denied, Facts, Granted, Rules, decide
-from agent.core.lockout import Lockout, LockoutRules
+from agent.core.lockout import LockoutRules
 from agent.core.reasons import EXPLANATIONS, Reason
 from agent.core.tour import TourCode
 from agent.daemon.door import Door
+from agent.daemon.faults import Faults
+from agent.daemon.guesses import Guesses
 from agent.daemon.ways import Hold
 from agent.errors import StoreError
 from agent.store import upkeep
@@ -89,10 +91,10 @@ RETRIABLE = frozenset({Reason.BUSY, Reason.STORE_FAILED, Reason.RELAY_FAILED})
 
 
 class _ReaderRecord:
-    """What the doorman remembers of a reader: its lockout, its last bytes, and how many scans wait."""
+    """What the doorman remembers of a reader: the guesses that it shares, its last bytes, and how many scans wait."""
 
-    def __init__(self) -> None:
-        self.lockout = Lockout()
+    def __init__(self, guesses: Guesses) -> None:
+        self.guesses = guesses
         self.waiting = threading.BoundedSemaphore(MAX_WAITING_PER_READER)
         self.waiting_junk = threading.BoundedSemaphore(MAX_WAITING_JUNK)
         self.is_settled = True
@@ -114,7 +116,7 @@ class Doorman:
     A scan of which nothing is told, since its answer is there already, goes to `pass_over` instead, in this thread, too.
 
     `pin_keys` are the doors' keys for PINs by the doors' names; at a door without one a PIN is as unreadable as anything. `exits` are the
-    readers that let people out.
+    readers that let people out; `shared` says of the others whose guesses count together, by the name of their door.
     """
 
     def __init__(
@@ -132,10 +134,13 @@ class Doorman:
         tell: Callable[[Outcome], None],
         pin_keys: Mapping[str, bytes] = MappingProxyType({}),
         exits: Collection[str] = (),
+        shared: Mapping[str, str] = MappingProxyType({}),
         pass_over: Callable[[Scan], None] = lambda _scan: None,
     ) -> None:
         self._doors = doors
-        self._records = {reader: _ReaderRecord() for reader in readers}
+        of_doors = {door: Guesses() for door in shared.values()}
+        self._records = {reader: _ReaderRecord(of_doors[shared[reader]] if reader in shared else Guesses()) for reader in readers}
+        self.faults = Faults()
         self._keys = keys
         self._rules = rules
         self._lockout_rules = lockout_rules
@@ -181,10 +186,13 @@ class Doorman:
         return done
 
     def lockouts(self, readers: Collection[str]) -> dict[str, float]:
-        """Those of these readers that are locked out, and for how many seconds more. From any thread."""
-        now_s = time.monotonic()
-        ends = {reader: self._records[reader].lockout.until_s for reader in readers if reader in self._records}
-        return {reader: round(until_s - now_s, 1) for reader, until_s in ends.items() if until_s is not None and until_s > now_s + 0.1}
+        """Those of these readers at which a lockout began, and for how many seconds more it lasts. From any thread."""
+        left_s = {reader: self._records[reader].guesses.left_of_s(reader) for reader in readers if reader in self._records}
+        return {reader: lock_s for reader, lock_s in left_s.items() if lock_s is not None}
+
+    def locked_s(self, reader: str) -> float | None:
+        """For how many seconds more a reader is locked out, wherever that began; None when it is not. From any thread."""
+        return self._records[reader].guesses.left_s() if reader in self._records else None
 
     def is_well(self) -> bool:
         """Whether the thread lives and no job hangs."""
@@ -220,9 +228,12 @@ class Doorman:
             return
         record.is_settled = outcome.denied is None or outcome.denied.reason not in RETRIABLE
         if outcome.denied is None:
-            record.lockout = record.lockout.after_grant()
-        elif EXPLANATIONS[outcome.denied.reason].is_guess:
-            outcome = self._count_guess(outcome, record)
+            record.guesses.granted()
+            self.faults.worked(scan.door)
+        else:
+            self.faults.failed(scan.door, outcome.denied.reason)
+            if EXPLANATIONS[outcome.denied.reason].is_guess:
+                outcome = self._count_guess(outcome, record)
         self._tell(outcome)
 
     def _outcome(self, scan: Scan) -> Outcome | None:
@@ -299,7 +310,7 @@ class Doorman:
             now=now.interval,
             entry=known.entry,
             admissions_here=known.admissions,
-            is_locked_out=self._records[scan.reader].lockout.is_on(time.monotonic()),
+            is_locked_out=self._records[scan.reader].guesses.is_on(),
             is_by_pin=is_by_pin,
             last_ms=known.last_ms,
             presence=known.presence,
@@ -337,12 +348,10 @@ class Doorman:
         return Outcome(scan, now, code, denied, admitted, is_by_pin=is_by_pin)
 
     def _count_guess(self, outcome: Outcome, record: _ReaderRecord) -> Outcome:
-        before, tick_s = record.lockout, time.monotonic()
-        record.lockout = before.after_guess(tick_s, self._lockout_rules)
-        if record.lockout.in_a_row == before.in_a_row or record.lockout.until_s is None:
-            return outcome
-        locked_s = record.lockout.until_s - tick_s
         scan = outcome.scan
+        locked_s = record.guesses.guessed(scan.reader, self._lockout_rules)
+        if locked_s is None:
+            return outcome
         note = Note(_moment(outcome.now), "lockout", scan.door, scan.reader, Reason.LOCKED_OUT, detail={"lock_s": locked_s})
         self._upkeep.note(note)
         return replace(outcome, guesses_locked_s=locked_s)
@@ -362,9 +371,11 @@ class Doorman:
                 raise
             is_done = door.release(None) is not None if order.hold is None else door.hold_open(order.hold)
         except (StoreError, DriverError) as error:
+            self.faults.failed(door.name, Reason.STORE_FAILED if isinstance(error, StoreError) else Reason.RELAY_FAILED)
             done.set_exception(error)
             return
         if is_done:
+            self.faults.worked(door.name)
             done.set_result(None)
             return
         # what was written before it was done did not come about

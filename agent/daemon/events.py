@@ -18,6 +18,7 @@ _LEVELS = {
     "scan": logging.DEBUG,
     "staff_refused": logging.WARNING,
     "staff_locked_out": logging.WARNING,
+    "staff_unlocks_over": logging.WARNING,
     "store_failed": logging.ERROR,
     "relay_failed": logging.ERROR,
     "component_failed": logging.ERROR,

@@ -33,7 +33,7 @@ FACTS: dict[str, tuple[str, ...]] = {
     "secured": (),
 }
 """What is told of each event beside itself, its instant and its door; `doors` of a refusal are those that the visitor's own code opens."""
-_OF_DOOR = ("lock", "leaf", "fire", "readers", "locked_out", "screen")
+_OF_DOOR = ("lock", "leaf", "fire", "fault", "readers", "locked_out", "screen")
 
 
 def of_event(event: Mapping[str, object], doors: Collection[str]) -> dict[str, object] | None:
@@ -46,9 +46,10 @@ def of_event(event: Mapping[str, object], doors: Collection[str]) -> dict[str, o
 
 
 def of_status(status: Mapping[str, Any], doors: Collection[str]) -> dict[str, Any]:
-    """What it is told of a status: how its doors are, whether anybody is reached, and whether the clock is good."""
+    """What it is told of a status: how its doors are, whether anybody is reached, and what the clock says and whether it is good."""
     return {
         "ok": True,
+        **(_parts(status, "at_ms") or {}),
         "doors": {
             name: {**(_parts(door, *_OF_DOOR) or {}), "feed": _parts(door.get("feed"), "state")}
             for name, door in status.get("doors", {}).items()

@@ -75,7 +75,9 @@ class Requests:
     async def _status(self, _request: dict[str, Any], _user: str) -> dict[str, Any]:
         # not by upkeep: it counts every row, and would hold the gate that a scan waits for
         counts = await asyncio.to_thread(outbox.counted, self._settings.store.path)
+        now = self._parts.clock.now()
         return {
+            "at_ms": now.guess_ms,
             "version": self._version,
             "up_s": round(time.monotonic() - self._started_s),
             "community_id": self._settings.community_id,
@@ -84,13 +86,14 @@ class Requests:
                     **self._door_facts(door),
                     "readers": {at.name: self._reader_states.get(at.name, "starting") for at in self._parts.readers if at.door == name},
                     "locked_out": self._doorman.lockouts(self._readers_of(name)),
+                    "fault": self._doorman.faults.of(name),
                     "screen": self._screen.facts(name),
                     "feed": self._feeds[name].status if name in self._feeds else None,
                     "report": self._reports[name].status if name in self._reports else None,
                 }
                 for name, door in self._parts.doors.items()
             },
-            "clock": clock_facts(self._parts.clock.now()),
+            "clock": clock_facts(now),
             "keys": {key.key_id: "retired" if key.is_retired else "active" for key in self._parts.keys.values()},
             "outbox": counts,
             "unwritten": self._parts.upkeep.lost_notes,
@@ -147,20 +150,29 @@ class Requests:
             raise ValueError(f"the door {name} is released by fire: hold it unlocked when that is over")
         return Hold(time.monotonic_ns() + left_ms * 1_000_000, until_ms)
 
-    async def _lock(self, _request: dict[str, Any], user: str) -> dict[str, Any]:
-        faults = []
-        for door in self._parts.doors.values():
+    async def _lock(self, request: dict[str, Any], user: str) -> dict[str, Any]:
+        """All doors; `reason` may say why. What did not lock is not told as locked."""
+        reason = request.get("reason")
+        if reason is not None and not is_reason(reason):
+            raise ValueError(f"the reason of a lock has 1 to {MAX_REASON} characters")
+        detail: dict[str, object] = {"user": user} | ({} if reason is None else {"reason": reason})
+        faults: dict[str, str] = {}
+        for name, door in self._parts.doors.items():
             try:
                 door.lock()
             except DriverError as error:  # the other doors must be locked too
-                faults.append(str(error))
-        self._events.publish("locked_by_staff", user=user)
-        note = Note(self._moment(), "lock", detail={"user": user})
-        self._parts.upkeep.note(note)
+                faults[name] = str(error)
+        names = [name for name in self._parts.doors if name not in faults]
+        # of all doors at once, unless some are still unlocked
+        for where in [{"door": name} for name in names] if faults else [{}]:
+            self._events.publish("locked_by_staff", **where, user=user)
+            self._parts.upkeep.note(Note(self._moment(), "lock", where.get("door"), detail=detail))
+        for name, words in faults.items():
+            self._parts.upkeep.note(Note(self._moment(), "relay_failed", name, detail={**detail, "words": words}))
         if faults:
-            raise DriverError(" ".join(faults))
+            raise DriverError(" ".join(faults.values()))
         in_fire = [name for name, door in self._parts.doors.items() if door.is_fire]
-        locked = [name for name in self._parts.doors if name not in in_fire]
+        locked = [name for name in names if name not in in_fire]
         return {"doors": locked, "in_fire": in_fire} if in_fire else {"doors": locked}
 
     async def _roster(self, request: dict[str, Any], _user: str) -> dict[str, Any]:

@@ -22,12 +22,14 @@ from zoneinfo import ZoneInfo
 
 from agent import notify
 from agent.core.clock import ClockState
+from agent.core.reasons import Reason
 from agent.daemon.answer import Answers
 from agent.daemon.build import Callbacks, Parts, ReaderAt, build
 from agent.daemon.control import Control
 from agent.daemon.doorman import Doorman, Outcome, Scan
 from agent.daemon.events import Events
 from agent.daemon.feed import DeskClient, DeskLink, Feed, FeedState
+from agent.daemon.guesses import shared
 from agent.daemon.happening import Happening
 from agent.daemon.report import Reports
 from agent.daemon.requests import Requests
@@ -157,6 +159,7 @@ class Agent:
             tell=lambda outcome: self._from_thread(self._on_outcome, outcome),
             pin_keys=parts.pin_keys,
             exits=[reader.name for door in self._settings.door for reader in door.reader if reader.direction == "out"],
+            shared=shared(self._settings),
             pass_over=lambda scan: self._from_thread(self._taken.pass_over, scan),
         )
 
@@ -294,6 +297,8 @@ class Agent:
 
     def _on_happening(self, happening: Happening) -> None:
         """Something happened at a door; it is journaled already. From threads."""
+        if happening.kind == Reason.RELAY_FAILED:
+            self._doorman.faults.failed(happening.door, Reason.RELAY_FAILED)
         ids = {"appointment_id": happening.appointment_id, "code_id": happening.code_id}
         facts = {name: value for name, value in ids.items() if value is not None} | dict(happening.detail or {})
         self._from_thread(lambda: self._events.publish(happening.kind, door=happening.door, **facts))
@@ -371,6 +376,7 @@ class Agent:
             is_unheard = name not in self._feeds or self._feeds[name].state is not FeedState.FRESH
             signs.set(Signal.OFFLINE, "links", is_on=is_cut_off and is_unheard)
             signs.set(Signal.FAULT, "store", is_on=self._store.is_failing())
+            signs.set(Signal.FAULT, "admission", is_on=self._doorman.faults.of(name) is not None)
 
     async def _keep_time(self) -> None:
         """Remember the time every ten minutes, and tell when the clock's state changes."""

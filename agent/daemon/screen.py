@@ -1,7 +1,8 @@
 """What a door's screen may ask the agent to do: present a PIN, call for help, and serve staff who type a PIN of theirs.
 
-Rule 1: whoever has the screen's process has no more than a person before the door with a keypad: a PIN is a frame of a reader like any
-        other, decided by the doorman, and no more come than fingers can type.
+Rule 1: whoever has the screen's process has no more than a person before the door with a keypad, who also sees what others type there:
+        a PIN is a frame of a reader like any other, decided by the doorman, no more come than fingers can type, and its guesses count
+        with those of the door's other readers. Staff's PIN, once staff typed it there, is theirs, too: so it opens few times an hour.
 Rule 2: a PIN, a prospect's or staff's, is in no error, event, log or journal: an error here never quotes what was sent.
 Rule 3: staff's PIN has a lockout of its own for the whole board, so slow that its few digits last for years; while it is on, no PIN is
         looked at, and the doors' readers do not hear of it. One PIN is looked at at a time: a slow hash costs memory and time.
@@ -13,6 +14,7 @@ import asyncio
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -35,13 +37,16 @@ from agent.errors import ScreenRefusedError
 from agent.settings.agent import AgentSettings, screen_reader
 from agent.store import today
 from agent.store.journal import Moment, Note
-from drivers.base import Frame
+from drivers.base import DriverError, Frame
 
 PIN_EVERY_S = 1.0
 """Eight digits are not typed faster: what is did not come from a finger."""
 HELP_EVERY_S = 30.0
 STAFF_LOCKOUT = LockoutRules(guesses=5, within_s=3600, lock_s=300, max_lock_s=14_400)
 """At most about a hundred guesses a day, however they are timed: six digits last for years."""
+STAFF_UNLOCKS = 10
+STAFF_UNLOCKS_S = 3600.0
+"""So many times in so long staff unlock a door at its screen."""
 USER = "screen"
 """Who unlocks and locks, as the journal calls it."""
 MAX_REASON = 200
@@ -73,17 +78,19 @@ class Screen:
         self._knock = knock
         self._pin_s: dict[str, float] = {}
         self._help_s: dict[str, float] = {}
+        self._unlocks_s: dict[str, deque[float]] = {door: deque(maxlen=STAFF_UNLOCKS) for door in self._doors}
         self._staff = _Staff(parts.staff_pin)
 
     def handlers(self) -> dict[str, Handler]:
         """By the name that stands in `do`."""
         return {"screen_pin": self._pin, "screen_help": self._help, "screen_staff": self._serve_staff}
 
-    def facts(self, door: str) -> dict[str, bool] | None:
-        """What a door's screen can do, as `status` tells it; None where there is no screen."""
+    def facts(self, door: str) -> dict[str, object] | None:
+        """What a door's screen can do, and for how long PINs have to wait, as `status` tells it; None where there is no screen."""
         if door not in self._doors:
             return None
-        return {"takes_pins": door in self._parts.pin_keys, "serves_staff": self._staff.has_pin}
+        wait_s = self._doorman.locked_s(screen_reader(door))
+        return {"takes_pins": door in self._parts.pin_keys, "serves_staff": self._staff.has_pin, "pins_wait_s": wait_s}
 
     async def _pin(self, request: dict[str, Any], _user: str) -> dict[str, Any]:
         """Present a PIN; what becomes of it is told by the events, as of any reader's."""
@@ -111,10 +118,12 @@ class Screen:
         reason = request.get("reason")
         if what == "unlock" and not is_reason(reason):
             raise ScreenRefusedError("no_reason", f"an unlock needs a reason of 1 to {MAX_REASON} characters")
+        if what == "lock" and reason not in (None, "") and not is_reason(reason):
+            raise ScreenRefusedError("no_reason", f"the reason of a lock has 1 to {MAX_REASON} characters")
         await self._check(door, request.get("pin"))
         if what == "show":
             return await self._show(door)
-        return await self._unlock(door, str(reason)) if what == "unlock" else self._lock(door)
+        return await self._unlock(door, str(reason)) if what == "unlock" else self._lock(door, str(reason or ""))
 
     def _door(self, request: dict[str, Any]) -> str:
         """The door, which has a screen; what was sent is not quoted."""
@@ -145,19 +154,31 @@ class Screen:
         return {**found, "clock": clock_facts(now), "knock": self._knock()}
 
     async def _unlock(self, door: str, reason: str) -> dict[str, Any]:
+        self._count_unlock(door)
         # shielded: the doorman finishes what it began, though the one who asked is gone
         await asyncio.shield(asyncio.wrap_future(self._doorman.unlock(StaffUnlock(door, USER, reason))))
         self._events.publish("unlocked", door=door, user=USER)
         return {"door": door}
 
-    def _lock(self, name: str) -> dict[str, Any]:
-        """This door alone: who stands before it sees no other."""
-        door = self._parts.doors[name]
+    def _count_unlock(self, door: str) -> None:
+        """Raise `ScreenRefusedError` when there were too many: a PIN that the screen's program took holds no door open."""
+        recent_s, now_s = self._unlocks_s[door], time.monotonic()
+        if len(recent_s) == recent_s.maxlen and now_s - recent_s[0] < STAFF_UNLOCKS_S:
+            self._note("staff_unlocks_over", door)
+            most = f"staff unlock a door at its screen {STAFF_UNLOCKS} times an hour at most: use `tourlatch unlock`"
+            raise ScreenRefusedError("too_many", most)
+        recent_s.append(now_s)
+
+    def _lock(self, name: str, reason: str) -> dict[str, Any]:
+        """This door alone: who stands before it sees no other. What did not lock is not told as locked."""
+        door, detail = self._parts.doors[name], {"user": USER} | ({"reason": reason} if reason else {})
         try:
             door.lock()
-        finally:
-            self._events.publish("locked_by_staff", door=name, user=USER)
-            self._parts.upkeep.note(Note(self._moment(), "lock", name, detail={"user": USER}))
+        except DriverError as error:
+            self._parts.upkeep.note(Note(self._moment(), "relay_failed", name, detail={**detail, "words": str(error)}))
+            raise
+        self._events.publish("locked_by_staff", door=name, user=USER)
+        self._parts.upkeep.note(Note(self._moment(), "lock", name, detail=detail))
         return {"door": name, "is_fire": door.is_fire}
 
     def _note(self, kind: str, door: str, *, reason: Reason | None = None, detail: dict[str, object] | None = None) -> None:

@@ -76,6 +76,7 @@ def test_status__is_one_json_value_with_every_part(stage: Stage, call: Call) -> 
     status, out, err = call("status", "-c", stage.config_path, "--json")
     found = json.loads(out)
     earliest, latest, up_s = found["clock"].pop("earliest_ms"), found["clock"].pop("latest_ms"), found.pop("up_s")
+    assert earliest <= found.pop("at_ms") <= latest
     (key_id,) = found.pop("keys")
     assert (status, err) == (0, "")
     assert found.pop("outbox").keys() == {"due", "sending", "in_doubt", "dead", "doubts"}
@@ -100,6 +101,7 @@ def test_status__is_one_json_value_with_every_part(stage: Stage, call: Call) -> 
                 "lamps": {},
                 "readers": {"front-scanner": "ready"},
                 "locked_out": {},
+                "fault": None,
                 "screen": None,
                 "feed": None,
                 "report": None,

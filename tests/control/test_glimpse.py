@@ -24,6 +24,7 @@ DOOR: dict[str, Any] = {
     "lock": "locked",
     "leaf": "shut",
     "fire": False,
+    "fault": "store_failed",
     "tamper": False,
     "hold_open_until_ms": None,
     "second_relay": None,
@@ -38,6 +39,7 @@ DOOR: dict[str, Any] = {
 }
 STATUS: dict[str, Any] = {
     "ok": True,
+    "at_ms": 7,
     "version": SECRET,
     "up_s": 5,
     "community_id": SECRET,
@@ -63,9 +65,10 @@ FACTS: dict[str, Any] = {
 def test_ok__a_status_holds_the_pages_own_door_and_what_it_shows_of_it() -> None:
     """No other door, key, count or version; the picture is the one that the whole would give."""
     told = glimpse.of_status(STATUS, ["front"])
-    of_door = {"lock": "locked", "leaf": "shut", "fire": False, "readers": {"front-scanner": "lost"}, "locked_out": {"front-screen": 60.0}}
+    of_door = {"lock": "locked", "leaf": "shut", "fire": False, "fault": "store_failed"}
+    of_door |= {"readers": {"front-scanner": "lost"}, "locked_out": {"front-screen": 60.0}}
     of_door |= {"screen": {"takes_pins": True, "serves_staff": True}, "feed": {"state": "fresh"}}
-    assert told == {"ok": True, "doors": {"front": of_door}, "knock": {"is_up": True}, "clock": {"state": "trusted"}}
+    assert told == {"ok": True, "at_ms": 7, "doors": {"front": of_door}, "knock": {"is_up": True}, "clock": {"state": "trusted"}}
     start = view.Facts("front")
     assert view.heard(start, {**told, "event": "status"}, 5) == view.heard(start, {**STATUS, "event": "status"}, 5)
     assert glimpse.of_status({**STATUS, "doors": {"front": {**DOOR, "feed": None}}}, ["front"])["doors"]["front"]["feed"] is None

@@ -53,7 +53,11 @@ async def _typed(stage: Stage, digits: str) -> dict[str, Any]:
 
 def test_ok__status_tells_what_the_screen_can_do(stage: Stage, play: Play) -> None:
     """The page knows whether to show a keypad and staff's key before anybody touches it."""
-    assert play(stage.ask({"do": "status"}))["doors"]["front"]["screen"] == {"takes_pins": True, "serves_staff": True}
+    assert play(stage.ask({"do": "status"}))["doors"]["front"]["screen"] == {
+        "takes_pins": True,
+        "serves_staff": True,
+        "pins_wait_s": None,
+    }
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
@@ -63,9 +67,9 @@ def test_ok__the_screens_own_user_is_told_less_than_staff(stage: Stage, play: Pl
     command = [sys.executable, "-I", "-c", OTHER_USER, KIOSK_USER]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=30, cwd=stage.folder).stdout)
     whole = play(stage.ask({"do": "status"}))
-    assert set(told) == {"ok", "doors", "knock", "clock"}
+    assert set(told) == {"ok", "at_ms", "doors", "knock", "clock"}
     assert (set(told["knock"]), set(told["clock"])) == ({"is_up"}, {"state"})
-    assert set(told["doors"]["front"]) == {"lock", "leaf", "fire", "readers", "locked_out", "screen", "feed"}
+    assert set(told["doors"]["front"]) == {"lock", "leaf", "fire", "fault", "readers", "locked_out", "screen", "feed"}
     assert told["doors"]["front"]["readers"] == whole["doors"]["front"]["readers"]
 
 

@@ -96,7 +96,7 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A door with a key for PINs, which has heard of one appointment."""
-    made = World(tmp_path, {"front": KEY})
+    made = World(tmp_path, {"front": KEY}, shared=dict.fromkeys(("scanner", "front-screen"), "front"))
     tell(made)
     yield made
     made.close()
@@ -150,15 +150,33 @@ def test_denied__a_flood_is_one_pin_a_second(stand: Stand) -> None:
 
 
 @pytest.mark.usefixtures("fast")
-def test_denied__a_lockout_of_the_screen_is_the_screens_alone(stand: Stand) -> None:
-    """After three wrong PINs the screen is locked out, the right PIN with it; keypad and scanner at the same door hear nothing of it."""
-    for typed in ("00000001", "00000002", "00000003", PIN):
+def test_denied__the_screen_and_the_doors_readers_have_one_budget_of_guesses(stand: Stand) -> None:
+    """Three wrong PINs, wherever they are typed: PINs wait at each, as the page is told; a tour code opens, and other readers are free."""
+    stand.world.scan("00000001")
+    for typed in ("00000002", "00000003", PIN):
         assert stand.ask("screen_pin", door="front", pin=typed) == {"taken": True}
         stand.world.settle()
-    assert stand.world.reasons() == ["wrong_pin", "wrong_pin", "wrong_pin", "locked_out"]
+    stand.world.scan(PIN)
+    assert stand.world.reasons() == ["wrong_pin", "wrong_pin", "wrong_pin", "locked_out", "locked_out"]
     assert stand.world.line.events == ["locked"]
-    stand.world.scan(PIN, reader="scanner")
-    assert stand.world.reasons()[-1] == "granted"
+    assert list(stand.world.doorman.lockouts(["scanner", "front-screen"])) == ["front-screen"]
+    assert 0 < stand.screen.facts("front")["pins_wait_s"] <= 30  # type: ignore[index,operator]  # a screen that is there
+    stand.world.scan(issued())
+    stand.world.wait_locked()
+    stand.world.scan(PIN, reader="other")
+    assert stand.world.reasons()[5:] == ["granted", "granted"]
+
+
+@pytest.mark.usefixtures("fast")
+def test_denied__a_lockout_of_the_doors_reader_holds_for_the_screen(stand: Stand) -> None:
+    """Junk and wrong PINs at the scanner leave no second budget at the pad; the page is told, and that it began at the scanner."""
+    for shown in ("00000001", "nonsense", "nonsense again"):
+        stand.world.scan(shown)
+    assert stand.ask("screen_pin", door="front", pin=PIN) == {"taken": True}
+    stand.world.settle()
+    assert stand.world.reasons() == ["wrong_pin", "unreadable", "unreadable", "locked_out"]
+    assert list(stand.world.doorman.lockouts(["scanner", "front-screen"])) == ["scanner"]
+    assert 0 < stand.screen.facts("front")["pins_wait_s"] <= 30  # type: ignore[index,operator]  # a screen that is there
 
 
 def test_denied__a_door_that_takes_no_pins(stand: Stand) -> None:
@@ -167,8 +185,8 @@ def test_denied__a_door_that_takes_no_pins(stand: Stand) -> None:
         "no_pins_here",
         "the door stopped takes no PINs: it has no pin_key_file",
     )
-    assert stand.screen.facts("front") == {"takes_pins": True, "serves_staff": True}
-    assert stand.screen.facts("stopped") == {"takes_pins": False, "serves_staff": True}
+    assert stand.screen.facts("front") == {"takes_pins": True, "serves_staff": True, "pins_wait_s": None}
+    assert stand.screen.facts("stopped") == {"takes_pins": False, "serves_staff": True, "pins_wait_s": None}
     assert stand.screen.facts("back") is None
 
 
@@ -254,15 +272,58 @@ def test_staff__unlock_and_lock_are_journaled_as_the_screens(stand: Stand, monke
     assert stand.ask("screen_staff", door="front", pin=STAFF, what="unlock", reason="the plumber") == {"door": "front"}
     assert stand.world.line.found == [("unlock", 0)]
     assert stand.ask("screen_staff", door="front", pin=STAFF, what="lock") == {"door": "front", "is_fire": False}
-    assert (stand.world.line.events[:2], locked) == (["locked", "released"], ["front"])
+    assert stand.ask("screen_staff", door="front", pin=STAFF, what="lock", reason="a stranger") == {"door": "front", "is_fire": False}
+    assert (stand.world.line.events[:2], locked) == (["locked", "released"], ["front", "front"])
     assert rows(stand.world, JOURNAL) == [
         {"kind": "unlock", "door": "front", "reader": None, "reason": None, "detail": '{"user": "screen", "reason": "the plumber"}'},
         {"kind": "lock", "door": "front", "reader": None, "reason": None, "detail": '{"user": "screen"}'},
+        {"kind": "lock", "door": "front", "reader": None, "reason": None, "detail": '{"user": "screen", "reason": "a stranger"}'},
     ]
     assert stand.told == [
         {"event": "unlocked", "door": "front", "user": "screen"},
-        {"event": "locked_by_staff", "door": "front", "user": "screen"},
+        *[{"event": "locked_by_staff", "door": "front", "user": "screen"}] * 2,
     ]
+
+
+def test_staff__a_lock_that_fails_is_not_told_as_one(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal says that the relay failed, who wanted it and why; nobody hears that the door is locked."""
+
+    def fail() -> None:
+        raise DriverError("the relay does not answer")
+
+    monkeypatch.setattr(stand.world.doorman._doors["front"], "lock", fail)
+    with pytest.raises(DriverError, match="does not answer"):
+        stand.ask("screen_staff", door="front", pin=STAFF, what="lock", reason="a stranger")
+    detail = '{"user": "screen", "reason": "a stranger", "words": "the relay does not answer"}'
+    assert rows(stand.world, JOURNAL) == [{"kind": "relay_failed", "door": "front", "reader": None, "reason": None, "detail": detail}]
+    assert stand.told == []
+
+
+def test_staff__a_door_is_unlocked_so_often_an_hour(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is refused, journaled and told; another door, a lock and a look are free, and so is the next hour."""
+    asked = {"door": "front", "pin": STAFF, "what": "unlock", "reason": "why"}
+    for _ in range(screen.STAFF_UNLOCKS):
+        stand.ask("screen_staff", **asked)
+        stand.world.wait_locked()
+    most = "staff unlock a door at its screen 10 times an hour at most: use `tourlatch unlock`"
+    assert stand.refusal("screen_staff", **asked) == ("too_many", most)
+    assert stand.told[-1] == {"event": "staff_unlocks_over", "door": "front", "reader": "front-screen"}
+    assert rows(stand.world, JOURNAL)[-1]["kind"] == "staff_unlocks_over"
+    assert stand.world.line.events.count("released") == screen.STAFF_UNLOCKS
+    with pytest.raises(RuntimeError, match="in use"):
+        stand.ask("screen_staff", **{**asked, "door": "stopped"})
+    stand.ask("screen_staff", **{**asked, "what": "lock"})
+    assert "tours" in stand.ask("screen_staff", **SHOW)
+    monkeypatch.setattr(screen, "STAFF_UNLOCKS_S", 0.0)
+    assert stand.ask("screen_staff", **asked) == {"door": "front"}
+
+
+@pytest.mark.parametrize("reason", ["   ", "a\nb", "x" * 201, 5, ["why"]])
+def test_staff__the_reason_of_a_lock_is_a_line_or_none(stand: Stand, reason: object) -> None:
+    """What is no line is refused, and nothing is journaled."""
+    told = stand.refusal("screen_staff", door="front", pin=STAFF, what="lock", reason=reason)
+    assert told == ("no_reason", "the reason of a lock has 1 to 200 characters")
+    assert rows(stand.world, JOURNAL) == []
 
 
 def test_staff__an_unlock_that_cannot_be_is_told(stand: Stand) -> None:
@@ -296,7 +357,7 @@ def test_staff__without_a_file_there_is_nothing_for_staff(world: World) -> None:
     missing = "staff have no PIN here: make one with `tourlatch staff pin` and name its file in [control] staff_pin_file"
     for what in ("show", "unlock", "lock"):
         assert stand.refusal("screen_staff", door="front", pin=STAFF, what=what, reason="why") == ("no_staff_pin", missing)
-    assert stand.screen.facts("front") == {"takes_pins": True, "serves_staff": False}
+    assert stand.screen.facts("front") == {"takes_pins": True, "serves_staff": False, "pins_wait_s": None}
     assert (world.line.events, rows(world, JOURNAL)) == (["locked"], [])
 
 

@@ -65,7 +65,13 @@ class WatchedLine(PlayedLine):
 class World:
     """A doorman with everything he needs; `outcomes` are what he told, in order, `passed_over` what he told nothing of."""
 
-    def __init__(self, folder: Path, pin_keys: Mapping[str, bytes] | None = None, keys: codes.Keyring | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pin_keys: Mapping[str, bytes] | None = None,
+        keys: codes.Keyring | None = None,
+        shared: Mapping[str, str] | None = None,
+    ) -> None:
         self.store = folder / "journal.db"
         files.bring_up_to_date(self.store)
         gate = threading.RLock()
@@ -94,6 +100,7 @@ class World:
             source_title="Website",
             tell=self.outcomes.append,
             pin_keys=pin_keys or {},
+            shared=shared or {},
             pass_over=self.passed_over.append,
         )
         self.doorman.start()
