@@ -74,10 +74,13 @@ class Hub:
         self.shown = self._made(int.from_bytes(os.urandom(4)) if first is None else first)
 
     def tell(self, event: Event) -> None:
-        """Something happened."""
+        """Something happened; each event and each status says what the agent's clock shows."""
         at_ms = event.get("at_ms")
-        if isinstance(at_ms, int):
+        if isinstance(at_ms, int) and not isinstance(at_ms, bool):
             self._offset_ms = at_ms - _wall_ms()
+        elif event.get("event") == "agent_away":
+            # whatever it knew may be wrong by now, when this board's clock was set meanwhile
+            self._offset_ms = 0
         self._facts = view.heard(self._facts, event, tick())
         self.look()
 
@@ -107,7 +110,7 @@ class Hub:
                 self._waiting.discard(one)
 
     def now_ms(self) -> int:
-        """The agent's clock, by which it decides: it may know better than this board's own does."""
+        """The agent's clock, by which it decides: it may know better than this board's own does. The only "now" of this program."""
         return _wall_ms() + self._offset_ms
 
     @property

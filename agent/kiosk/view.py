@@ -12,25 +12,25 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeGuard
+from typing import Any
+
+from agent.kiosk import lockouts
+from agent.kiosk.lockouts import MAX_ITEMS, MAX_TEXT
 
 CHECKING_TICKS = 4_000
 """A scan that gets no answer for so long was none: a repeat, or one that the agent passed over."""
 FAULT_TICKS = 60_000
 """For so long after a fault the door counts as out of order, as it does for the agent's own lamps."""
-MAX_LOCK_S = 86_400
-SAME_TICKS = 2_000
-"""The end of a lockout as the status tells it is the one that is known, if it is no further from it."""
 CLOCK_LOST = "clock_lost"
 """Why a door is out of order that knows no time: it can check no code."""
-MAX_TEXT = 400
-"""No text of an event is kept longer than this..."""
-MAX_ITEMS = 64
-"""...and no list of one, nor more readers."""
+PINS_WAIT = "pins_wait"
+"""Of a lockout during which no PIN is looked at, at a door that takes PINs."""
 
 _FIRE = frozenset({"fire", "fire_admitting"})
 _OFFICE = frozenset({"office", "office_admitting"})
 _AJAR = frozenset({"open", "held", "alarm", "forced"})
+_NOBODYS = frozenset({"busy", "unreadable", "locked_out", "store_failed", "relay_failed"})
+"""Refusals that are of no code (junk), or that may be otherwise a moment later: no reason to take a welcome down."""
 
 Event = Mapping[str, Any]
 
@@ -67,10 +67,10 @@ class Way(enum.StrEnum):
 class Screen:
     """What is to be seen.
 
-    `reason` is that of a refusal (`agent.core.reasons.Reason` by value), or `CLOCK_LOST` of what is out of order; `time_ms` the instant
-    that helps then; `doors` those that the code does open; `units` those that the tour shows. `until` is the tick at which it is over by
-    itself, None while it lasts; `counts_to` the tick that a countdown runs to (a lockout's end). `way` is of a welcome, which outlives
-    the release.
+    `reason` is that of a refusal (`agent.core.reasons.Reason` by value), `CLOCK_LOST` of what is out of order, or `PINS_WAIT` of a lockout;
+    `time_ms` the instant that helps then; `doors` those that the code does open; `units` those that the tour shows. `until` is the tick at
+    which it is over by itself, None while it lasts; `counts_to` the tick that a countdown runs to (a lockout's end). `way` is of a
+    welcome, which outlives the release.
     """
 
     kind: Kind
@@ -100,13 +100,17 @@ class Facts:
     serves_staff: bool = False
     """Whether the agent has a PIN of staff's."""
     has_failed_until: int = 0
+    has_fault: bool = False
+    """The last admission could not be written, or the relay failed, and nothing has worked since."""
     is_faulty: bool = False
     """The agent does not know how it is itself, or knows no such door."""
     is_clock_lost: bool = False
     answer: Screen | None = None
     checking_until: int = 0
     locked_out: Mapping[str, int] = field(default_factory=dict)
-    """The readers that do not look at wrong codes, and the ticks until which."""
+    """The readers at which so much was guessed that a lockout began, and the ticks until which it lasts."""
+    pins_wait_until: int = 0
+    """No PIN is looked at until then, wherever at the door that began."""
 
 
 def heard(facts: Facts, event: Event, tick: int) -> Facts:
@@ -126,7 +130,7 @@ def screen(facts: Facts, tick: int) -> Screen:
 
 def due(facts: Facts, tick: int) -> int | None:
     """The next tick after this one at which something changes by itself; None when nothing does."""
-    ends = [facts.checking_until, facts.has_failed_until, *facts.locked_out.values()]
+    ends = [facts.checking_until, facts.has_failed_until, facts.pins_wait_until, *facts.locked_out.values()]
     if facts.answer is not None and facts.answer.until is not None:
         ends.append(facts.answer.until)
     return min((end for end in ends if end > tick), default=None)
@@ -134,8 +138,7 @@ def due(facts: Facts, tick: int) -> int | None:
 
 def pin_locked_until(facts: Facts, tick: int) -> int | None:
     """The tick until which PINs are not looked at on this screen."""
-    until = facts.locked_out.get(pin_reader(facts.door), 0)
-    return until if until > tick else None
+    return facts.pins_wait_until if facts.pins_wait_until > tick else None
 
 
 def pin_reader(door: str) -> str:
@@ -171,31 +174,15 @@ def _status(facts: Facts, event: Event, tick: int) -> Facts:
         is_faulty=False,
         lock="fire" if found.get("fire") is True else str(found.get("lock"))[:MAX_TEXT],
         leaf=None if leaf is None else str(leaf)[:MAX_TEXT],
+        has_fault=found.get("fault") is not None,
         readers={str(name): str(state) for name, state in list(readers.items())[:MAX_ITEMS]} if isinstance(readers, dict) else {},
         is_offline=is_knock_lost and is_desk_lost,
         is_clock_lost=is_clock_lost,
-        locked_out=_lockouts(facts, found.get("locked_out"), tick),
+        locked_out=lockouts.by_reader(facts.locked_out, found.get("locked_out"), tick),
+        pins_wait_until=lockouts.of_pins(facts.pins_wait_until, can, tick),
         takes_pins=isinstance(can, dict) and can.get("takes_pins") is True and not is_clock_lost,
         serves_staff=isinstance(can, dict) and can.get("serves_staff") is True,
     )
-
-
-def _lockouts(facts: Facts, told: object, tick: int) -> Mapping[str, int]:
-    """The lockouts that a status tells (seconds by reader); what it does not tell of stays as it was heard."""
-    if not isinstance(told, dict):
-        return facts.locked_out
-    found = {}
-    for name, lock_s in list(told.items())[:MAX_ITEMS]:
-        if not _is_lock(lock_s):
-            continue
-        until, known = tick + round(lock_s * 1000), facts.locked_out.get(name, 0)
-        # the same end measured twice is no change that anybody has to see
-        found[str(name)[:MAX_TEXT]] = known if known > tick and abs(known - until) <= SAME_TICKS else until
-    return found
-
-
-def _is_lock(lock_s: object) -> TypeGuard[float]:
-    return isinstance(lock_s, int | float) and not isinstance(lock_s, bool) and 0 < lock_s <= MAX_LOCK_S
 
 
 def _status_refused(facts: Facts, _event: Event, _tick: int) -> Facts:
@@ -210,7 +197,7 @@ def _scan(facts: Facts, _event: Event, tick: int) -> Facts:
 def _admitted(facts: Facts, event: Event, tick: int) -> Facts:
     answer = Screen(Kind.WELCOME, units=_texts(event.get("units")), until=tick + facts.welcome_ticks)
     lock = facts.lock if facts.lock in _FIRE | _OFFICE else "released"
-    return replace(facts, answer=answer, checking_until=0, has_failed_until=0, lock=lock)
+    return replace(facts, answer=answer, checking_until=0, has_failed_until=0, has_fault=False, lock=lock)
 
 
 def _left(facts: Facts, _event: Event, _tick: int) -> Facts:
@@ -219,10 +206,14 @@ def _left(facts: Facts, _event: Event, _tick: int) -> Facts:
 
 
 def _refused(facts: Facts, event: Event, tick: int) -> Facts:
+    """Whoever was let in keeps the welcome while the door is unlocked for them, whatever else is held before the reader meanwhile."""
+    reason = str(event.get("reason"))[:MAX_TEXT]
+    if reason in _NOBODYS and _is_welcome(facts, tick) and _way(facts) is Way.UNLOCKED:
+        return replace(facts, checking_until=0)
     time_ms = event.get("time_ms")
     answer = Screen(
         Kind.REFUSED,
-        reason=str(event.get("reason"))[:MAX_TEXT],
+        reason=reason,
         doors=_texts(event.get("doors")),
         time_ms=time_ms if isinstance(time_ms, int) and not isinstance(time_ms, bool) else None,
         until=tick + facts.refused_ticks,
@@ -230,14 +221,21 @@ def _refused(facts: Facts, event: Event, tick: int) -> Facts:
     return replace(facts, answer=answer, checking_until=0)
 
 
+def _is_welcome(facts: Facts, tick: int) -> bool:
+    answer = facts.answer
+    return answer is not None and answer.kind is Kind.WELCOME and answer.until is not None and answer.until > tick
+
+
 def _locked_out(facts: Facts, event: Event, tick: int) -> Facts:
+    """A lockout begins, at one reader, and PINs wait at all that let people in; the status says where that is not so."""
     lock_s, reader = event.get("lock_s"), str(event.get("reader"))[:MAX_TEXT]
-    if not _is_lock(lock_s):
+    if not lockouts.is_lock(lock_s):
         return facts
     others = {name: until for name, until in facts.locked_out.items() if until > tick and name != reader}
     if len(others) >= MAX_ITEMS:
         return facts
-    return replace(facts, locked_out={**others, reader: tick + round(lock_s * 1000)})
+    until = tick + round(lock_s * 1000)
+    return replace(facts, locked_out={**others, reader: until}, pins_wait_until=max(facts.pins_wait_until, until))
 
 
 def _failed(facts: Facts, _event: Event, tick: int) -> Facts:
@@ -345,14 +343,19 @@ def _open(facts: Facts, _tick: int) -> Screen | None:
 def _out_of_order(facts: Facts, tick: int) -> Screen | None:
     readers = {state for name, state in facts.readers.items() if name != pin_reader(facts.door)}
     has_no_reader = bool(readers) and readers <= {"lost", "tampered"}
-    if has_no_reader or facts.is_faulty or facts.has_failed_until > tick:
+    if has_no_reader or facts.is_faulty or facts.has_fault or facts.has_failed_until > tick:
         return Screen(Kind.OUT_OF_ORDER)
     return Screen(Kind.OUT_OF_ORDER, reason=CLOCK_LOST) if facts.is_clock_lost else None
 
 
 def _lockout(facts: Facts, tick: int) -> Screen | None:
-    until = max((until for until in facts.locked_out.values() if until > tick), default=None)
-    return None if until is None else Screen(Kind.LOCKED_OUT, until=until, counts_to=until)
+    """Of what was guessed on the pad the pad itself says so, and codes are shown as ever."""
+    ends = (until for reader, until in facts.locked_out.items() if until > tick and reader != pin_reader(facts.door))
+    until = max(ends, default=None)
+    if until is None:
+        return None
+    is_of_pins = facts.takes_pins and facts.pins_wait_until > tick
+    return Screen(Kind.LOCKED_OUT, PINS_WAIT if is_of_pins else None, until=until, counts_to=until)
 
 
 def _ready(_facts: Facts, _tick: int) -> Screen:

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from agent.core.reasons import EXPLANATIONS, Reason
-from agent.kiosk.view import CLOCK_LOST, Kind, Screen, Way
+from agent.kiosk.view import CLOCK_LOST, PINS_WAIT, Kind, Screen, Way
 from agent.language import Dates, Language
 from agent.settings.kiosk import KioskSettings
 
@@ -40,13 +40,15 @@ _KINDS: dict[Kind, tuple[str, str]] = {
     Kind.WELCOME: (N_("Welcome"), N_("The door is unlocked. Come in.")),
     Kind.DOOR_OPEN: (N_("The door is open"), N_("Come in, and close it behind you.")),
     Kind.PLEASE_CLOSE: (N_("Please close the door"), N_("It has been open for a while.")),
-    Kind.LOCKED_OUT: (N_("Too many wrong codes"), N_("A tour code still works when you show it. PINs have to wait.")),
+    Kind.LOCKED_OUT: (N_("Too many wrong codes"), N_("A tour code still works when you show it.")),
     Kind.OUT_OF_ORDER: (N_("Out of order"), N_("This door cannot be opened here just now.")),
     Kind.FIRE: (N_("Fire alarm"), N_("Leave the building. This door is unlocked.")),
     Kind.HELD_UNLOCKED: (N_("The door is open"), N_("Come in. No code is needed now.")),
 }
-_ENTERED = {Way.OPEN: N_("Come in, and close the door behind you."), Way.LOCKED: N_("The door is locked again.")}
-"""What a welcome says once the release is over."""
+_OPEN_STILL = N_("Come in, and close the door behind you.")
+_LOCKED_AGAIN = (N_("The door is locked again"), N_("Scan your code again if you are still outside."), "locked_again")
+"""What a welcome says once the release is over: nobody takes it for a door that can be opened."""
+_PINS_WAIT = N_("A tour code still works when you show it. PINs have to wait.")
 _NO_TIME = N_("No code can be checked just now: this door does not know the time.")
 _REFUSED_ELSE = (N_("This did not work"), N_("Please try again in a moment."))
 
@@ -80,7 +82,7 @@ _PICTURES = {
     Reason.STORE_FAILED: "out_of_order",
     Reason.RELAY_FAILED: "out_of_order",
 }
-PICTURES = tuple(sorted({*(kind.value for kind in _KINDS), *_PICTURES.values()}))
+PICTURES = tuple(sorted({*(kind.value for kind in _KINDS), *_PICTURES.values(), _LOCKED_AGAIN[2]}))
 """All that are in `templates/pictures`."""
 
 
@@ -88,18 +90,28 @@ def words(screen: Screen, language: Language, dates: Dates, settings: KioskSetti
     """What a screen says at an instant of the agent's clock."""
     del settings  # names, ways and numbers have their own places on the page
     if screen.kind is not Kind.REFUSED:
-        title, text = _KINDS[screen.kind]
-        if screen.kind is Kind.WELCOME:
-            text = _ENTERED.get(screen.way, text)
-        elif screen.reason == CLOCK_LOST:
-            text = _NO_TIME
-        return Said(language.say(title), language.say(text), screen.kind.value)
+        title, text, picture = _lasting(screen)
+        return Said(language.say(title), language.say(text), picture)
     try:
         reason = Reason(screen.reason or "")
     except ValueError:  # an agent newer than this screen
         title, text = _REFUSED_ELSE
         return Said(language.say(title), language.say(text), "stop")
     return _refusal(reason, screen, language, dates, now_ms)
+
+
+def _lasting(screen: Screen) -> tuple[str, str, str]:
+    """Title, text and picture of anything but a refusal."""
+    title, text = _KINDS[screen.kind]
+    if screen.kind is Kind.WELCOME:
+        if screen.way is Way.LOCKED:
+            return _LOCKED_AGAIN
+        text = _OPEN_STILL if screen.way is Way.OPEN else text
+    elif screen.reason == CLOCK_LOST:
+        text = _NO_TIME
+    elif screen.reason == PINS_WAIT:
+        text = _PINS_WAIT
+    return title, text, screen.kind.value
 
 
 def _refusal(reason: Reason, screen: Screen, language: Language, dates: Dates, now_ms: int) -> Said:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from agent.store import files
 from tests.browser.eye import SIZES, Eye, Watch
 from tests.browser.test_walk import book, heard, pin_on
 from tests.kiosk.wall import STAFF_PIN, Kiosk, Wall
@@ -116,7 +118,7 @@ def test_ok__the_pad_clears_itself(screen: Any) -> None:  # noqa: ANN401 - a cal
 
 
 def test_refused__wrong_pins_lock_the_pad_and_nothing_else(wall: Wall, play: Play, screen: Any) -> None:  # noqa: ANN401 - a callable
-    """After so many no PIN can be typed for a while, and the screen says until when; a tour code opens all the while."""
+    """After so many no PIN can be typed for a while, and the pad says until when; tour codes are asked for, and open."""
     kiosk, page, watch = screen(guesses=2, look="welcome_s = 3\nrefused_s = 5")
     for pin in ("13572468", "24681357"):
         page.locator("#pin-open").tap()
@@ -127,11 +129,13 @@ def test_refused__wrong_pins_lock_the_pad_and_nothing_else(wall: Wall, play: Pla
         expect(page.locator("html")).to_have_attribute("data-kind", "refused")
         expect(page.locator("#pad")).to_be_hidden()
         kiosk.until(lambda state: state["kind"] != "refused")
-    kiosk.until(lambda state: state["kind"] == "locked_out")
+    kiosk.until(lambda state: state["kind"] == "ready" and state["pin"]["locked_to_ms"] is not None)
     assert kiosk.state()["pin"]["locked_to_ms"] > kiosk.state()["now_ms"]
-    expect(page.locator("html")).to_have_attribute("data-kind", "locked_out")
-    expect(page.locator("#pin-open")).to_be_hidden()
-    expect(page.locator("#countdown-time")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("data-kind", "ready")
+    page.locator("#pin-open").tap()
+    expect(page.locator("#pad-said")).to_have_text("No PIN is taken for a while. Show your tour code instead.")
+    expect(page.locator("#pad-text")).to_have_text(re.compile(r"Again in \d+:\d\d"))
+    expect(page.locator("#keys button:enabled")).to_have_count(0)
     wall.scan(wall.code(500))
     play(wall.stage.event("admitted"))
     expect(page.locator("html")).to_have_attribute("data-kind", "welcome")
@@ -182,7 +186,11 @@ def test_ok__staff_see_and_unlock_with_their_pin(wall: Wall, play: Play, screen:
     play(wall.stage.relay_record("released", began_ns))
     expect(page.locator("#staff-said")).to_have_text("The door is unlocked for a moment.")
     page.locator("#staff-lock").tap()
+    expect(page.locator("#staff-reasons-title")).to_have_text("Why is the door locked?")
+    page.get_by_role("button", name="Somebody who should not be here").tap()
     expect(page.locator("#staff-said")).to_have_text("The door is locked.")
+    locks = [json.loads(row["detail"]) for row in files.rows(wall.folder / "journal.db", "SELECT detail FROM journal WHERE kind = 'lock'")]
+    assert locks == [{"user": "screen", "reason": "Somebody who should not be here"}]
     page.locator("#staff [data-close]").tap()
     expect(page.locator("#staff-events li")).to_have_count(0)
     assert STAFF_PIN not in page.content()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from datetime import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from agent.kiosk.hub import Booking, Hub, is_dark, is_dim, zone_of
+from agent.kiosk.hub import Booking, Hub, _wall_ms, is_dark, is_dim, zone_of
+from agent.kiosk.server import Server
 from agent.settings.kiosk import LookSettings
 from tests.kiosk.conftest import settings
 
 LIMIT_S = 10.0
+HOUR_MS = 3_600_000
 
 
 @pytest.mark.parametrize(
@@ -64,6 +67,53 @@ def test_ok__only_what_shows_moves_the_number_and_wakes() -> None:
         return woken, [first - number, hub.shown.number - first]
 
     assert asyncio.run(story()) == ([False, False, False], [1, 1])
+
+
+def test_ok__now_is_the_agents_as_it_last_said_it() -> None:
+    """Each status sets it, as an event does, so a clock that was set heals by itself; an agent that goes leaves this board's own."""
+
+    async def story() -> list[int]:
+        hub = await _hub()
+        found = []
+        for event in (
+            {"event": "opened", "door": "front", "at_ms": _wall_ms() + 2 * HOUR_MS},
+            {"event": "status", "doors": {}, "at_ms": _wall_ms() - HOUR_MS},
+            {"event": "status", "doors": {}},
+            {"event": "status", "doors": {}, "at_ms": True},
+            {"event": "agent_away"},
+        ):
+            hub.tell(event)
+            found.append(round((hub.now_ms() - _wall_ms()) / HOUR_MS))
+        hub.close()
+        return found
+
+    assert asyncio.run(story()) == [2, -1, -1, -1, 0]
+
+
+def test_ok__free_times_are_those_of_the_agents_now() -> None:
+    """One that has begun by its clock is not offered, whatever this board's own clock shows."""
+
+    async def story() -> list[int]:
+        made = settings(Path("/nowhere"), book={"url": "http://127.0.0.1:9", "community": "juniper-flats"})
+        hub = Hub(made, zone_of(made))
+        now_ms = _wall_ms() + 2 * HOUR_MS
+        hub.tell({"event": "status", "doors": {}, "at_ms": now_ms})
+        later_ms = now_ms + HOUR_MS
+        hub.tell_booking(Booking(is_reached=True, starts_ms=(now_ms - 5 * HOUR_MS, now_ms - HOUR_MS, now_ms - 1, later_ms)))
+        server = Server(made, hub, Nobody(), version="1")
+        told = server._told(hub.shown, next(iter(server._languages)), is_remote=False)
+        hub.close()
+        return [one["start_ms"] - later_ms for one in told["book"]["times"]]
+
+    assert asyncio.run(story()) == [0]
+
+
+class Nobody:
+    """An agent that is asked nothing."""
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Never."""
+        raise AssertionError(request)
 
 
 def test_ok__closing_lets_everybody_go() -> None:

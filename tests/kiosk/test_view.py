@@ -12,6 +12,7 @@ from hypothesis import strategies as some
 
 from agent.core.door import Leaf, Lock
 from agent.kiosk import view
+from agent.kiosk.lockouts import MAX_ITEMS, MAX_TEXT
 from agent.kiosk.view import CHECKING_TICKS, FAULT_TICKS, Facts, Kind, Screen, Way
 
 START = Facts("front")
@@ -201,12 +202,36 @@ def test_ok__a_door_without_the_time_takes_no_pins_and_says_why() -> None:
 
 def test_ok__a_status_tells_a_screen_that_was_away_of_lockouts() -> None:
     """As long as they last; the same end told again, a little off, changes nothing; one that is over is taken back."""
-    facts = view.heard(START, status(locked_out={"front-screen": 60.0}), 1000)
-    assert (view.screen(facts, 1000).counts_to, view.pin_locked_until(facts, 1000)) == (61_000, 61_000)
-    assert view.heard(facts, status(locked_out={"front-screen": 54.9}), 6000) == facts
-    assert view.screen(view.heard(facts, status(locked_out={"front-screen": 120}), 6000), 6000).counts_to == 126_000
-    assert view.screen(view.heard(facts, status(locked_out={}), 6000), 6000).kind is Kind.READY
-    assert view.heard(facts, status(), 6000) == facts
+
+    def told(lock_s: float, wait_s: float | None) -> dict[str, Any]:
+        return status(locked_out={"front-scanner": lock_s}, screen={"takes_pins": True, "serves_staff": True, "pins_wait_s": wait_s})
+
+    facts = view.heard(START, told(60.0, 60.0), 1000)
+    locked_out = Screen(Kind.LOCKED_OUT, view.PINS_WAIT, until=61_000, counts_to=61_000)
+    assert (view.screen(facts, 1000), view.pin_locked_until(facts, 1000)) == (locked_out, 61_000)
+    assert view.heard(facts, told(54.9, 55.1), 6000) == facts
+    longer = view.heard(facts, told(120, 120), 6000)
+    assert (view.screen(longer, 6000).counts_to, view.pin_locked_until(longer, 6000)) == (126_000, 126_000)
+    over = view.heard(facts, status(locked_out={}, screen={"pins_wait_s": None}), 6000)
+    assert (view.screen(over, 6000).kind, view.pin_locked_until(over, 6000)) == (Kind.READY, None)
+    assert view.pin_locked_until(view.heard(facts, status(), 6000), 6000) == 61_000
+
+
+def test_ok__a_lockout_that_began_at_the_pad_is_the_pads_to_tell() -> None:
+    """The pad has its countdown, and whoever has a code is asked for it as ever; what began at a reader says so to everybody."""
+    pad = after(at_front("locked_out", reader="front-screen", lock_s=30))
+    assert (view.screen(pad, 0), view.pin_locked_until(pad, 0), view.due(pad, 0)) == (Screen(Kind.READY), 30_000, 30_000)
+    told = status(locked_out={"front-screen": 30.0}, screen={"takes_pins": True, "pins_wait_s": 30.0})
+    assert view.screen(view.heard(START, told, 0), 0) == Screen(Kind.READY)
+    reader = after(at_front("locked_out", reader="front-keypad", lock_s=30))
+    assert (view.screen(reader, 0).kind, view.pin_locked_until(reader, 0)) == (Kind.LOCKED_OUT, 30_000)
+
+
+def test_ok__a_lockout_of_a_reader_that_lets_out_leaves_the_pad_alone() -> None:
+    """The status says that no PIN waits, and that goes before what an event was taken for."""
+    facts = after(at_front("locked_out", reader="front-inside", lock_s=30))
+    facts = view.heard(facts, status(locked_out={"front-inside": 30.0}, screen={"takes_pins": True, "pins_wait_s": None}), 300)
+    assert (view.screen(facts, 300).reason, view.pin_locked_until(facts, 300)) == (None, None)
 
 
 def test_ok__a_refusal_says_why_when_and_where() -> None:
@@ -225,8 +250,35 @@ def test_ok__a_scan_without_an_answer_is_forgotten() -> None:
     assert [view.screen(again, tick).kind for tick in (CHECKING_TICKS - 1, CHECKING_TICKS)] == [Kind.CHECKING, Kind.WELCOME]
 
 
+@pytest.mark.parametrize("fault", ["store_failed", "relay_failed", "not_yet_invented"])
+def test_fault__a_door_that_could_not_do_it_is_out_of_order_until_it_could(fault: str) -> None:
+    """Never "scan your code" before a door that cannot open: not after a minute, only after a success."""
+    facts = view.heard(after({"event": "store_failed"}), status(fault=fault), 5_000)
+    assert [view.screen(facts, tick).kind for tick in (5_000, 2 * FAULT_TICKS, 100 * FAULT_TICKS)] == [Kind.OUT_OF_ORDER] * 3
+    later = 2 * FAULT_TICKS
+    assert view.screen(view.heard(facts, status(fault=None), later), later).kind is Kind.READY
+    admitted = view.heard(view.heard(facts, ADMITTED, later), at_front("locked"), later)
+    assert view.screen(admitted, later + 10_000).kind is Kind.READY
+
+
+@pytest.mark.parametrize("reason", ["busy", "unreadable", "locked_out", "store_failed", "relay_failed"])
+def test_ok__what_is_nobodys_takes_no_welcome_down_while_the_door_is_unlocked(reason: str) -> None:
+    """Neither junk before the reader nor the next one's code: who was let in reads "come in" as long as it is true."""
+    refused = {**REFUSED, "reason": reason}
+    kept = after(ADMITTED, at_front("scan"), refused)
+    assert view.screen(kept, 0) == Screen(Kind.WELCOME, units=("101", "204 B"), until=10_000)
+    assert kind(ADMITTED, at_front("opened"), refused) is Kind.WELCOME
+    assert [kind(refused), kind(ADMITTED, at_front("locked"), refused)] == [Kind.REFUSED, Kind.REFUSED]
+    assert view.screen(view.heard(after(ADMITTED), refused, 10_000), 10_000).kind is Kind.REFUSED
+
+
+def test_ok__a_refusal_of_another_code_is_shown_at_once() -> None:
+    """Whoever shows a code that is too early is told so, welcome or not."""
+    assert kind(ADMITTED, REFUSED) is Kind.REFUSED
+
+
 def test_ok__a_fault_heals_by_time_and_by_an_admission() -> None:
-    """Out of order lasts as long as the agent's own lamps say so."""
+    """What was told by an event alone, such as an entry that could not be written, lasts as long as the agent's own lamps say so."""
     facts = after({"event": "store_failed"})
     assert [view.screen(facts, tick).kind for tick in (FAULT_TICKS - 1, FAULT_TICKS)] == [Kind.OUT_OF_ORDER, Kind.READY]
     healed = view.heard(view.heard(facts, ADMITTED, 100), at_front("locked"), 600)
@@ -234,9 +286,9 @@ def test_ok__a_fault_heals_by_time_and_by_an_admission() -> None:
 
 
 def test_ok__a_lockout_counts_down_and_of_two_the_later_counts() -> None:
-    """One reader's lockout ends; the pad's own says until when it takes no PIN."""
+    """One reader's lockout ends; the pad takes no PIN until the last is over."""
     facts = after(
-        at_front("locked_out", reader="front-scanner", lock_s=30), at_front("locked_out", reader="front-screen", lock_s=60.0), tick=1000
+        at_front("locked_out", reader="front-scanner", lock_s=30), at_front("locked_out", reader="front-keypad", lock_s=60.0), tick=1000
     )
     assert view.screen(facts, 1000) == Screen(Kind.LOCKED_OUT, until=61_000, counts_to=61_000)
     assert [view.pin_locked_until(facts, tick) for tick in (1000, 60_999, 61_000)] == [61_000, 61_000, None]
@@ -303,8 +355,8 @@ def test_fail__no_event_breaks_the_screen_or_makes_it_grow(events: list[dict[str
         facts = view.heard(facts, event, tick)
         seen = view.screen(facts, tick)
         assert seen.until is None or seen.until > tick
-        assert len(facts.locked_out) <= view.MAX_ITEMS
-        assert len(facts.readers) <= view.MAX_ITEMS
+        assert len(facts.locked_out) <= MAX_ITEMS
+        assert len(facts.readers) <= MAX_ITEMS
         if seen.until is not None:
             assert view.screen(facts, seen.until) != seen
             due = view.due(facts, tick)
@@ -323,6 +375,6 @@ def test_fail__a_long_text_or_list_of_an_event_is_cut() -> None:
     facts = after({**ADMITTED, "units": ["x" * 10_000] * 1000}, {**REFUSED, "door": "front", "reason": "y" * 10_000})
     answer = after({**ADMITTED, "units": ["x" * 10_000] * 1000}).answer
     assert answer is not None
-    assert (len(answer.units), len(answer.units[0])) == (view.MAX_ITEMS, view.MAX_TEXT)
+    assert (len(answer.units), len(answer.units[0])) == (MAX_ITEMS, MAX_TEXT)
     assert facts.answer is not None
-    assert len(facts.answer.reason or "") == view.MAX_TEXT
+    assert len(facts.answer.reason or "") == MAX_TEXT

@@ -15,7 +15,7 @@ from agent.core.reasons import EXPLANATIONS, Reason
 from agent.core.tour import Standing
 from agent.kiosk.labels import labels
 from agent.kiosk.server import FOLDER
-from agent.kiosk.view import CLOCK_LOST, Kind, Screen, Way
+from agent.kiosk.view import CLOCK_LOST, PINS_WAIT, Kind, Screen, Way
 from agent.kiosk.words import PICTURES, Said, words
 from agent.language import Dates, Language, Languages
 from agent.settings.kiosk import KioskSettings
@@ -107,11 +107,22 @@ def test_ok__a_refusal_is_said_in_the_words_of_the_one_table() -> None:
 
 @pytest.mark.parametrize("language", list(LANGUAGES), ids=lambda language: language.code)
 def test_ok__a_welcome_says_that_the_door_is_unlocked_while_it_is(language: Language) -> None:
-    """Three sentences, and only the first of them in English is that."""
-    texts = [said(Screen(Kind.WELCOME, way=way), language).text for way in Way]
-    assert len(set(texts)) == len(Way)
-    english = ["The door is unlocked. Come in.", "Come in, and close the door behind you.", "The door is locked again."]
-    assert language is not ENGLISH or texts == english
+    """Three sentences; one that is locked again has another title and picture, too: nobody pulls at it, everybody reads what to do."""
+    found = [said(Screen(Kind.WELCOME, way=way), language) for way in Way]
+    assert [len({getattr(one, part) for one in found}) for part in ("text", "title", "picture")] == [len(Way), 2, 2]
+    english = [
+        Said("Welcome", "The door is unlocked. Come in.", "welcome"),
+        Said("Welcome", "Come in, and close the door behind you.", "welcome"),
+        Said("The door is locked again", "Scan your code again if you are still outside.", "locked_again"),
+    ]
+    assert language is not ENGLISH or found == english
+
+
+def test_ok__a_lockout_says_that_pins_wait_only_where_they_do() -> None:
+    """At a door without PINs, or whose pad is free, nobody is told of them."""
+    pins = "A tour code still works when you show it. PINs have to wait."
+    assert said(Screen(Kind.LOCKED_OUT, reason=PINS_WAIT)) == Said("Too many wrong codes", pins, "locked_out")
+    assert said(Screen(Kind.LOCKED_OUT)).text == "A tour code still works when you show it."
 
 
 def test_ok__a_door_without_the_time_says_why() -> None:

@@ -121,6 +121,7 @@ const Kiosk = (() => {
   function show(told) {
     const isNew = root.dataset.kind !== told.kind || ["title", "text"].some((id) => byId(id).textContent !== told[id]);
     root.dataset.kind = told.kind;
+    mark("relocked", told.is_locked ? "" : undefined); // welcome, and outside still: what else can be done is within reach
     mark("tone", told.is_locked ? undefined : told.kind === "refused" && NOT_YET.has(told.reason) ? "wait" : TONES[told.kind]);
     mark("dark", told.is_dark ? "" : undefined);
     mark("dim", told.is_dim && Date.now() - touched > AWAKE_MS ? "" : undefined);
@@ -137,7 +138,7 @@ const Kiosk = (() => {
     showCountdown();
     showClock();
     if (!facts.is_remote) {
-      byId("pin-open").hidden = !told.pin || (told.pin.locked_to_ms ?? 0) > now();
+      byId("pin-open").hidden = !told.pin; // one that takes no PIN just now says so, and until when
       byId("book-open").hidden = !told.can_book;
       byId("help-open").hidden = !(told.has_help || facts.phone);
       const staff = byId("staff-open");
@@ -178,11 +179,15 @@ const Kiosk = (() => {
     const left = state?.countdown_to_ms ? Math.ceil((state.countdown_to_ms - now()) / 1000) : 0;
     place.hidden = left <= 0 || left > 86_400;
     if (place.hidden) return;
+    byId("countdown-label").textContent = say(state.kind === "locked_out" ? "again_in" : "opens_in");
+    byId("countdown-time").textContent = lasting(left);
+  }
+
+  // So many seconds, for people.
+  function lasting(left) {
     const hours = Math.floor(left / 3600);
     const minutes = Math.floor((left % 3600) / 60);
-    byId("countdown-label").textContent = say(state.kind === "locked_out" ? "again_in" : "opens_in");
-    byId("countdown-time").textContent =
-      hours > 0 ? say("hours", { h: hours, m: minutes }) : `${minutes}:${String(left % 60).padStart(2, "0")}`;
+    return hours > 0 ? say("hours", { h: hours, m: minutes }) : `${minutes}:${String(left % 60).padStart(2, "0")}`;
   }
 
   function showClock() {
@@ -318,7 +323,7 @@ const Kiosk = (() => {
   // After the other scripts, which listen from the first state on.
   document.addEventListener("DOMContentLoaded", begin);
   return {
-    byId, say, now, element, awake,
+    byId, say, now, element, awake, lasting,
     get state() { return state; },
     get language() { return language; },
     get facts() { return facts; },

@@ -5,9 +5,11 @@
   const { byId, say, now, element } = Kiosk;
   const { Pad, open, post, quiet, trouble } = Panels;
   const STAFF_DIGITS = [6, 12];
+  const ORDERS = { unlock: ["staff_unlock_title", "staff_unlocked"], lock: ["staff_lock_title", "staff_locked"] };
 
   let staffPin = "";
   let staffTimer = 0;
+  let order = "unlock"; // what a reason is asked for
 
   byId("staff-open")?.addEventListener("click", () => {
     Pad.begin({
@@ -22,7 +24,7 @@
           byId("pad").close();
           showStaff(told);
           quiet("staff-said", "");
-          askReason(false);
+          askReason(null);
           open("staff");
           touchStaff();
         } catch (error) {
@@ -88,7 +90,7 @@
       const look = await post("/screen/staff", { pin, what: "show", reason: "" });
       if (byId("staff").open) showStaff(look);
     } catch (error) {
-      quiet("staff-said", trouble(error));
+      quiet("staff-said", error.reason === "too_many" ? say("staff_too_many") : trouble(error));
     }
   }
 
@@ -100,29 +102,35 @@
       for (const id of ["staff-tours", "staff-events", "staff-facts"]) byId(id).replaceChildren();
     });
     byId("staff-again").addEventListener("click", () => askStaff("show", "", showStaff));
-    byId("staff-lock").addEventListener("click", () =>
-      askStaff("lock", "", (told) => quiet("staff-said", say(told.is_fire ? "staff_in_fire" : "staff_locked"))));
-    byId("staff-unlock").addEventListener("click", () => {
-      askReason(true);
-      byId("staff-reasons").querySelector("button").focus();
-    });
+    for (const name of Object.keys(ORDERS)) {
+      byId(`staff-${name}`).addEventListener("click", () => {
+        askReason(name);
+        byId("staff-reasons").querySelector("button:not([hidden])").focus();
+      });
+    }
     byId("staff-not").addEventListener("click", () => hideReasons());
     for (const button of byId("staff-reasons").querySelectorAll("[data-reason]")) {
       button.addEventListener("click", () => {
+        const done = order;
         hideReasons();
-        askStaff("unlock", button.dataset.reason, () => quiet("staff-said", say("staff_unlocked")));
+        askStaff(done, button.dataset.reason, (told) => quiet("staff-said", say(told.is_fire ? "staff_in_fire" : ORDERS[done][1])));
       });
     }
   }
 
-  // What lies under the reasons is out of reach, for readers of the screen, too.
-  function askReason(isAsked) {
-    byId("staff-reasons").hidden = !isAsked;
-    for (const part of document.querySelectorAll(".staff-bar, .staff-parts")) part.inert = isAsked;
+  // What lies under the reasons is out of reach, for readers of the screen, too. Without an order there is nothing to ask.
+  function askReason(name) {
+    byId("staff-reasons").hidden = name === null;
+    for (const part of document.querySelectorAll(".staff-bar, .staff-parts")) part.inert = name !== null;
+    if (name === null) return;
+    order = name;
+    byId("staff-reasons-title").dataset.say = ORDERS[name][0];
+    quiet("staff-reasons-title", say(ORDERS[name][0]));
+    for (const button of byId("staff-reasons").querySelectorAll("[data-order]")) button.hidden = button.dataset.order !== name;
   }
 
   function hideReasons() {
-    askReason(false);
-    byId("staff-unlock").focus();
+    askReason(null);
+    byId(`staff-${order}`).focus();
   }
 })();
