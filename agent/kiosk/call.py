@@ -2,7 +2,8 @@
 
 Rule 1: who calls hears within a few seconds what is true by then; a call is tried again for ten minutes and then given up, with a line
         in the log.
-Rule 2: the agent has journaled the call already; here nothing is kept beyond a few calls in memory.
+Rule 2: the agent journals the call; here a few calls are kept, in memory only: a restart of this program forgets those that staff were
+        not told of yet, and whoever called presses again.
 Rule 3: what is told is which door, and when. The webhook's address is a secret: it is in no log.
 """
 
@@ -85,9 +86,17 @@ class _Line:
 
 
 class Calls:
-    """`call` from the loop, and `outcome` of the last one; `run` tells staff, for ever."""
+    """`call` from the loop, and `outcome` of the last one; `run` tells staff, for ever. `now_ms` is the agent's clock, as known here."""
 
-    def __init__(self, settings: KioskSettings, zone: Callable[[int], datetime], *, chance: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        settings: KioskSettings,
+        zone: Callable[[int], datetime],
+        *,
+        chance: Callable[[], float],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._now_ms = now_ms
         self._settings = settings
         self._zone = zone
         self._chance = chance
@@ -102,7 +111,7 @@ class Calls:
         now_s = time.monotonic()
         if not self._lines or (self._last is not None and now_s - self._last.began_s < PAUSE_S):
             return
-        self._last = _Call(time.time_ns() // 1_000_000, now_s, len(self._lines))
+        self._last = _Call(self._now_ms(), now_s, len(self._lines))
         for line in self._lines:
             line.waiting.append(self._last)
             line.has_call.set()
@@ -149,6 +158,12 @@ class Calls:
                 words = await line.way(call.at_ms, call.call_id)
             except _RefusedError as error:
                 _log.error("help_call_not_told", extra={"facts": {"way": line.name, "because": str(error), "tries": failures + 1}})
+                return False
+            except Exception as error:  # noqa: BLE001 - whoever called hears that it failed, not that it is tried for ever
+                # its words may hold the address: only the kind of error is told
+                _log.error(
+                    "help_call_not_told", extra={"facts": {"way": line.name, "because": type(error).__name__, "tries": failures + 1}}
+                )
                 return False
             if not words:
                 _log.info("help_call_told", extra={"facts": {"way": line.name}})

@@ -21,9 +21,11 @@ from agent.protocol import MAX_LINE_BYTES, decode, encode
 
 RETRY = RetryPolicy(first_s=0.25, max_s=5.0)
 MIN_RETRY_S = 0.1
-STATUS_EVERY_S = 5.0
+STATUS_EVERY_S = 2.0
 STATUS_PAUSE_S = 0.3
 """Between two questions for the status, however much happens."""
+STATUS_ANSWER_S = 3.0
+"""With the time between two questions: an agent that hangs is seen to within so long."""
 ANSWER_S = 5.0
 STAFF_ANSWER_S = 20.0
 """For staff's PIN, whose hash is slow by intent."""
@@ -64,7 +66,7 @@ class Link:
     async def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The agent's answer to one request; raises `AgentAbsentError`, and `RequestRefusedError` with its words."""
         try:
-            async with asyncio.timeout(STAFF_ANSWER_S if request.get("do") == "screen_staff" else ANSWER_S):
+            async with asyncio.timeout(_patience_s(request)):
                 reader, writer = await asyncio.open_unix_connection(self._path, limit=MAX_LINE_BYTES)
                 try:
                     return await _answer(reader, writer, request)
@@ -147,6 +149,11 @@ class Link:
         if self._has_waived:
             return
         self._tell({**status, "event": "status"})
+
+
+def _patience_s(request: dict[str, Any]) -> float:
+    """How long its answer is waited for."""
+    return {"screen_staff": STAFF_ANSWER_S, "status": STATUS_ANSWER_S}.get(str(request.get("do")), ANSWER_S)
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Kiosk:
         if settings.tells_staff:
             from agent.kiosk.call import Calls
 
-            self._calls = Calls(settings, zone, chance=random.random)
+            self._calls = Calls(settings, zone, chance=random.random, now_ms=self.hub.now_ms)
         remote_token = None if settings.remote is None else _remote_token(settings.remote)
         self._polled = Polled(os.environ.get("RUNTIME_DIRECTORY"))
         self.server = Server(

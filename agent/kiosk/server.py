@@ -11,14 +11,13 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from agent.assets import Assets
 from agent.core.pin import PIN_DIGITS
-from agent.errors import AgentAbsentError, ConfigError, RefusedError, RequestRefusedError
+from agent.errors import ConfigError, RefusedError
 from agent.kiosk import guard
 from agent.kiosk.guard import FORBIDDEN, UNAVAILABLE, around, asked, json_body, same, text_of, with_head
 from agent.kiosk.hub import Hub, Shown, tick
@@ -101,6 +100,8 @@ class Server:
         drawn = self._page_of(first, is_remote=False, is_entered=True).content
         self._version = hashlib.sha256(version.encode() + drawn).hexdigest()[:12]
         self._asking = asyncio.Semaphore(2)
+        self._noting: set[asyncio.Future[dict[str, Any]]] = set()
+        """Calls for help on their way to the agent's journal."""
         self._held = {False: 0, True: 0}
         """So many pages wait for a change, here and on other devices."""
         self._most = {False: MAX_WAITING, True: settings.remote.max_screens if settings.remote else 0}
@@ -283,11 +284,18 @@ class Server:
         if self._calls is None:
             answer = await self._ask(request)
             return json_answer({"called": answer.get("called") is not False, "staff": "nobody"})
-        # whatever the agent says: it may be the very thing that help is needed with
+        # both at once, whatever the agent says: it may be the very thing that help is needed with
         self._calls.call()
-        with suppress(AgentAbsentError, RequestRefusedError):
-            await self._ask(request)
+        journaled = asyncio.ensure_future(self._ask(request))
+        self._noting.add(journaled)
+        journaled.add_done_callback(self._noted)
         return json_answer({"called": True, "staff": await self._calls.outcome(OUTCOME_S)})
+
+    def _noted(self, journaled: asyncio.Future[dict[str, Any]]) -> None:
+        """The agent has journaled a call, or did not: staff are told without it."""
+        self._noting.discard(journaled)
+        if not journaled.cancelled():
+            journaled.exception()
 
     async def _staff(self, call: Call) -> Answer:
         body = await asked(call, self._is_token)

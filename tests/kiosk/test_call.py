@@ -22,6 +22,8 @@ from tests.desk.mail.servers import Inbox, mail_server
 from tests.kiosk.conftest import settings
 
 LIMIT_S = 20.0
+AT_MS = 1_780_340_400_000
+"""June 1, 2026, 12:00 in Los Angeles, as the agent's clock shows it."""
 PATH = "/hooks/very-secret?key=1"
 
 
@@ -82,7 +84,7 @@ async def calls(folder: Path, hook: Hook | None = None, inbox: Inbox | None = No
         server = {"smtp_host": "127.0.0.1", "smtp_port": inbox.port or port, "security": "none", "sender": "tours@example.com"}
         changed["mail"] = server | {"timeout_s": 5.0}
     made = settings(folder / "agent.sock", **changed)
-    found = Calls(made, zone_of(made), chance=lambda: 0.5)
+    found = Calls(made, zone_of(made), chance=lambda: 0.5, now_ms=lambda: AT_MS)
     running = asyncio.create_task(found.run())
     try:
         async with asyncio.timeout(LIMIT_S):
@@ -113,7 +115,8 @@ def test_ok__a_call_is_told_by_webhook_and_by_email(tmp_path: Path) -> None:
     line, body = hook.taken[0]
     assert line == f"POST {PATH} HTTP/1.1"
     assert (body["event"], body["door"], set(body)) == ("help_called", "front", {"event", "door", "at_ms", "id", "text"})
-    assert body["text"].startswith("Somebody asks for help at Juniper Flats, door front: the call button was pressed at ")
+    assert body["at_ms"] == AT_MS
+    assert body["text"] == "Somebody asks for help at Juniper Flats, door front: the call button was pressed at 12:00 on Monday."
     envelope = inbox.taken[0]
     message = email.message_from_bytes(envelope.content if isinstance(envelope.content, bytes) else b"")
     assert envelope.rcpt_tos == ["leasing@example.com", "manager@example.com"]
@@ -203,6 +206,33 @@ def test_fail__an_email_that_is_refused_for_good_was_not_told(tmp_path: Path, ca
     assert [record.message for record in caplog.records if record.name == "tourlatch"] == ["help_call_not_told"]
 
 
+def test_fail__an_error_that_nobody_expected_is_a_call_that_failed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not one that is tried for ever: it is told and logged, without the error's own words, and the next call is told as ever."""
+
+    async def story() -> list[Staff]:
+        async with hooked(Hook(200)) as hook, calls(tmp_path, hook) as found:
+            usual = found._lines[0].way
+
+            async def broken(_at_ms: int, _call_id: str) -> str:
+                raise RuntimeError(f"no such thing as {PATH}")
+
+            found._lines[0].way = broken
+            found.call()
+            outcomes = [await found.outcome(LIMIT_S)]
+            found._lines[0].way = usual
+            found._last = None
+            found.call()
+            return [*outcomes, await found.outcome(LIMIT_S)]
+
+    with caplog.at_level(logging.INFO, "tourlatch"):
+        assert asyncio.run(story()) == [Staff.FAILED, Staff.TOLD]
+    told = [(record.message, record.facts) for record in caplog.records if record.name == "tourlatch"]  # type: ignore[attr-defined]
+    assert told == [
+        ("help_call_not_told", {"way": "webhook", "because": "RuntimeError", "tries": 1}),
+        ("help_call_told", {"way": "webhook"}),
+    ]
+
+
 def test_fail__a_call_is_given_up_after_its_time_and_the_next_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -270,6 +300,6 @@ def test_fail__a_webhook_that_is_not_https_stops_the_start(tmp_path: Path, addre
     name = secret(tmp_path, address)
     made = settings(tmp_path / "agent.sock", help={"webhook_url_file": name})
     with pytest.raises(ConfigError) as error:
-        Calls(made, zone_of(made), chance=lambda: 0.5)
+        Calls(made, zone_of(made), chance=lambda: 0.5, now_ms=lambda: AT_MS)
     assert name in str(error.value)
     assert address not in str(error.value)

@@ -67,6 +67,24 @@ def test_ok__help_is_called_whatever_becomes_of_the_agent(
     assert (got.status, got.json) == (200, {"called": True, "staff": "trying"})
 
 
+def test_ok__a_call_waits_for_no_agent_that_hangs(
+    agent: PlayedAgent, start: Callable[..., Kiosk], play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Staff are told at the same time: what became of that is answered while the agent still says nothing. One that answers journals it."""
+    monkeypatch.setattr("agent.kiosk.server.OUTCOME_S", 0.05)
+    monkeypatch.setattr("agent.kiosk.link.ANSWER_S", 600.0)
+    (tmp_path / "hook").touch(0o600)
+    (tmp_path / "hook").write_text("http://127.0.0.1:1/\n", "ascii")
+    browser = Browser(start(help={"webhook_url_file": str(tmp_path / "hook")}).address)
+    browser.until("ready")
+    assert browser.touch("help", {}).json == {"called": True, "staff": "trying"}
+    play(agent.asked_for("screen_help", 1))
+    token = browser.state()["token"]
+    agent.is_deaf = True
+    assert browser.touch("help", {}, **{"X-Screen-Token": token}).json == {"called": True, "staff": "trying"}
+    assert agent.counts["screen_help"] == 1
+
+
 def test_fail__the_agents_refusal_is_told_with_its_reason(browser: Browser, agent: PlayedAgent) -> None:
     """The page chooses its own sentence by the reason."""
     agent.answers["screen_staff"] = {"ok": False, "error": "this is not staff's PIN", "reason": "wrong_pin"}
