@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,8 @@ def keyed(page: Page, field: str, text: str) -> None:
 
 
 def framed(page: Page) -> FrameLocator:
-    """The desk's page."""
+    """The desk's page, once it has said that it is there: a frame that is not seen is not touched."""
+    expect(page.locator("#book iframe")).to_be_visible()
     return page.frame_locator("#book iframe")
 
 
@@ -192,3 +195,104 @@ def test_ok__hidden_while_the_desk_does_not_answer(wall: Wall, play: Play, conte
             expect(page.locator(name)).to_be_hidden()
     finally:
         play(wall.stage.desk.start())
+
+
+def lost(page: Page, said: str, text: str) -> None:
+    """The page's own words stand where the frame was: it is gone, and nothing of the browser's own is seen."""
+    expect(page.locator("#book-lost")).to_be_visible()
+    expect(page.locator("#book-lost-title")).to_have_text(said)
+    expect(page.locator("#book-lost-text")).to_have_text(text)
+    expect(page.locator("#book iframe")).to_have_count(0)
+    assert [frame.url for frame in page.frames if frame.url != page.url] == []
+
+
+AWAY = ("The booking pages do not answer just now", "Please try again in a minute, or book on your phone.")
+UNKNOWN = ("We do not know whether this was done", "Look in your email before you try again.")
+
+
+def test_ok__a_touch_while_the_kiosk_is_gone_is_answered_by_the_page(wall: Wall, context: BrowserContext, album: Path | None) -> None:
+    """A time is touched, and nobody is there: the page says so in its own words; with the kiosk booking comes back, from the times on."""
+    kiosk, watch = wall.kiosk(), Watch(context)
+    page = shown(kiosk, context)
+    eye = Eye({"en": page}, album, is_whole=album is not None)
+    page.locator("#book-open").tap()
+    expect(framed(page).locator('a[href*="/register"]').first).to_be_visible()
+    kiosk.kill()
+    framed(page).locator('a[href*="/register"]').first.tap()
+    page.clock.run_for(5000)
+    lost(page, *AWAY)
+    eye.take("book-lost")
+    page.locator("#book-again").tap()
+    page.clock.run_for(5000)
+    lost(page, *AWAY)
+    kiosk.start()
+    page.locator("#book-again").tap()
+    expect(framed(page).locator('a[href*="/register"]').first).to_be_visible()
+    expect(page.locator("#book-lost")).to_be_hidden()
+    assert eye.faults == [], "\n".join(eye.faults)
+    assert watch.outside() == []
+
+
+def test_ok__a_page_that_nobody_touches_goes_with_the_kiosk(wall: Wall, context: BrowserContext) -> None:
+    """A kiosk that is gone for a moment costs nobody what was typed; one that stays away takes the frame with it."""
+    kiosk = wall.kiosk()
+    page = shown(kiosk, context)
+    page.locator("#time-list button").first.tap()
+    keyed(page, "first_name", "eve")
+    kiosk.kill()
+    page.wait_for_function("() => Kiosk.state === null")
+    page.clock.run_for(2000)
+    expect(framed(page).locator('[name="first_name"]')).to_have_value("Eve")
+    page.clock.run_for(4000)
+    lost(page, *AWAY)
+    page.locator("#book-back").tap()
+    expect(page.locator("html")).to_have_attribute("data-kind", "starting")
+
+
+def test_fail__a_form_that_is_on_its_way_when_the_kiosk_goes_may_have_been_done(wall: Wall, context: BrowserContext) -> None:
+    """Nobody knows what became of it: that is said, and nothing is there that sends anything again."""
+    kiosk = wall.kiosk()
+    page = shown(kiosk, context)
+    page.locator("#time-list button").first.tap()
+    expect(framed(page).locator("main form button").last).to_be_visible()
+    heard_words = page.evaluate_handle(
+        "() => { const all = []; addEventListener('message', (event) => all.push(event.data)); return all; }"
+    )
+    os.kill(kiosk.pid, signal.SIGSTOP)
+    framed(page).locator("main form button").last.tap()
+    page.wait_for_function("(words) => words.includes('sent')", arg=heard_words)
+    kiosk.kill()
+    page.clock.run_for(5000)
+    lost(page, *UNKNOWN)
+    expect(page.locator("#book-again")).to_be_hidden()
+
+
+def test_fail__a_page_that_does_not_say_that_it_is_ours_is_not_shown(wall: Wall, context: BrowserContext) -> None:
+    """Whatever else the browser puts into the frame, the kiosk being there all the while."""
+    page = shown(wall.kiosk(), context)
+    page.route("**/juniper-flats/times**", lambda route: route.fulfill(body="<h1>not ours</h1>", content_type="text/html"))
+    page.locator("#book-open").tap()
+    expect(page.frame_locator("#book iframe").locator("h1")).to_have_count(1)
+    expect(page.locator("#book iframe")).to_be_hidden()
+    page.clock.run_for(5000)
+    lost(page, *AWAY)
+
+
+def test_ok__the_desks_pages_are_dark_by_night(wall: Wall, context: BrowserContext, album: Path | None) -> None:
+    """As the screen around them is, with contrast enough; by day they are light, whatever the browser likes better."""
+    night = wall.kiosk(look='dark_from = "00:01"\ndark_to = "00:00"')
+    page = shown(night, context)
+    eye = Eye({"en": page}, album, is_whole=album is not None)
+    page.locator("#book-open").tap()
+    expect(framed(page).locator("body")).to_have_css("background-color", "rgb(18, 23, 21)")
+    eye.take("night-book-times", ("800x480", "480x800"))
+    page.set_viewport_size({"width": 800, "height": 480})
+    framed(page).locator('a[href*="/register"]').first.tap()
+    expect(framed(page).locator("form")).to_be_visible()
+    expect(framed(page).locator("body")).to_have_css("background-color", "rgb(18, 23, 21)")
+    eye.take("night-book-form", ("800x480",))
+    other = shown(wall.kiosk(), context)
+    other.emulate_media(color_scheme="dark")
+    other.locator("#book-open").tap()
+    expect(framed(other).locator("body")).to_have_css("background-color", "rgb(245, 241, 232)")
+    assert eye.faults == [], "\n".join(eye.faults)

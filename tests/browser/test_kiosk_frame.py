@@ -159,6 +159,7 @@ def booking(kiosk: Kiosk, context: BrowserContext, page: Page | None = None) -> 
     expect(page.frame_locator("#book iframe").locator("h1")).to_have_text("times")
     inside = next(frame for frame in page.frames if frame.parent_frame == page.main_frame)
     inside.wait_for_load_state("load")
+    expect(page.locator("#book iframe")).to_be_visible()  # it has said that it is there
     return page, inside
 
 

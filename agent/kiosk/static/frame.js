@@ -39,6 +39,7 @@
     const form = event.target;
     if (form.dataset.sent) return refuse(event);
     form.dataset.sent = "yes";
+    if (form.method === "post") tell("sent");
     const button = event.submitter ?? form.querySelector("button");
     if (button?.dataset.busy) button.textContent = button.dataset.busy;
   });
@@ -47,6 +48,8 @@
     const again = page.querySelector("[data-look-again]");
     if (again) setTimeout(() => location.reload(), 1000 * Math.max(1, Number(again.dataset.lookAgain) || 5));
   });
+
+  window.addEventListener("pagehide", () => tell("leaves"));
 
   // --- fields, and the keys of the screen's page ---
 
@@ -84,8 +87,16 @@
     else leave();
   }
 
+  // Our own pages follow the one mark, the desk's the other.
+  function shade(isDark) {
+    const root = page.documentElement;
+    root.style.colorScheme = isDark ? "dark" : "light";
+    root.dataset.scheme = isDark ? "dark" : "light";
+    root.toggleAttribute("data-dark", isDark);
+  }
+
   function look({ size_px, is_dark }) {
-    page.documentElement.style.colorScheme = is_dark ? "dark" : "light";
+    shade(Boolean(is_dark));
     try {
       const sheet = new CSSStyleSheet();
       sheet.replaceSync(
@@ -105,11 +116,13 @@
     erase: () => edit("delete"),
     next: forward,
     leave,
+    hello: () => tell("ready"),
   };
   window.addEventListener("message", (event) => {
     if (event.source !== parent || !Object.hasOwn(ORDERS, event.data?.order)) return;
     ORDERS[event.data.order](event.data);
   });
 
+  shade(window.name === "dark");
   tell("ready");
 })();

@@ -1,11 +1,9 @@
-// What is touched: the PIN pad, the call for help, the booking's frame. What staff see is in staff.js.
+// What is touched: the PIN pad and the call for help. The booking's frame is in booking.js, what staff see in staff.js.
 "use strict";
 
 const Panels = (() => {
   const { byId, say, now, element } = Kiosk;
   const ANSWERS = new Set(["checking", "welcome", "refused", "door_open", "held_unlocked", "fire"]);
-  const BOOK_NEWS = new Set(["welcome", "refused", "door_open", "please_close"]);
-  const WARN_S = 20;
   const WAIT_MS = 5000;
   const PIN_DIGITS = 8;
   const SVG = "http://www.w3.org/2000/svg";
@@ -67,6 +65,7 @@ const Panels = (() => {
     let typed = [];
     let job = null; // { digits: [least, most], title, text, count, done, isShuffled, clearMs }
     let timer = 0;
+    let lockTimer = 0; // runs while no PIN is taken
 
     function begin(wanted) {
       job = wanted;
@@ -185,13 +184,23 @@ const Panels = (() => {
       const isShut = isLockedOut();
       for (const key of byId("keys").children) key.disabled = isShut;
       if (isShut) {
-        clear();
+        if (typed.length > 0) clear();
         quiet("pad-said", say("pin_wait"));
+        const left = Math.ceil((Kiosk.state.pin.locked_to_ms - now()) / 1000);
+        quiet("pad-text", `${say("again_in")} ${Kiosk.lasting(left)}`);
+        if (!lockTimer) lockTimer = setInterval(look, 1000);
+      } else if (lockTimer) {
+        clearInterval(lockTimer);
+        lockTimer = 0;
+        quiet("pad-said", "");
+        quiet("pad-text", say(job.text));
       }
     }
 
     function end() {
       clearTimeout(timer);
+      clearInterval(lockTimer);
+      lockTimer = 0;
       typed = [];
       job = null;
       clearTimeout(pinTimer);
@@ -273,86 +282,6 @@ const Panels = (() => {
     helpTimer = setTimeout(() => byId("help").close(), ms);
   }
 
-  // --- booking ---
-
-  // The desk's pages stand in a frame whose origin is nobody's: neither side reaches into the other. Its one script (frame.js) tells one
-  // of these words, and nothing else that comes from there is taken; what we tell it is our own look and our own keys.
-  const WORDS = new Map([
-    ["ready", ready],
-    ["touched", () => { isTouchedSince = true; touchBook(); }],
-    ["field none", () => Keyboard.close()],
-    ...["letters", "digits", "name", "begun-name"].map((kind) => [`field ${kind}`, () => Keyboard.open(kind, order)]),
-  ]);
-  let bookTimer = 0;
-  let bookTouched = 0;
-  let isTouchedSince = false;
-  let isReady = false;
-  let frame = null;
-
-  function touchBook() {
-    bookTouched = Date.now();
-    byId("book-idle").hidden = true;
-    Kiosk.awake();
-  }
-
-  function openBook(path) {
-    if (!byId("book") || !path) return;
-    frame = element("iframe", { title: say("book_title"), sandbox: "allow-scripts allow-forms", referrerpolicy: "no-referrer" });
-    // a page without our script, as a picture is, has no fields
-    frame.addEventListener("load", () => { if (!isReady) Keyboard.close(); isReady = false; });
-    frame.src = path;
-    byId("book-place").replaceChildren(frame);
-    open("book");
-    touchBook();
-    clearInterval(bookTimer);
-    bookTimer = setInterval(watchBook, 1000);
-  }
-
-  window.addEventListener("message", (event) => {
-    if (frame === null || event.source !== frame.contentWindow || typeof event.data !== "string") return;
-    WORDS.get(event.data)?.();
-  });
-
-  // Whoever is in the frame may read it: nothing but keys and looks.
-  function order(name, more = {}) {
-    frame?.contentWindow?.postMessage({ order: name, ...more }, "*");
-  }
-
-  function ready() {
-    isReady = true;
-    Keyboard.close();
-    const size = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    order("look", { size_px: Math.max(16, size * 0.7), is_dark: "dark" in document.documentElement.dataset });
-    // a page that somebody asked for wants reading; one that comes by itself is nobody's touch
-    if (isTouchedSince) touchBook();
-    isTouchedSince = false;
-  }
-
-  function watchBook() {
-    const idle = Kiosk.state?.book?.idle_s ?? 90;
-    const left = Math.ceil(idle - (Date.now() - bookTouched) / 1000);
-    if (left <= 0) byId("book").close();
-    else if (left <= Math.min(WARN_S, idle / 2)) {
-      quiet("book-idle-text", say("book_idle_text", { n: left }));
-      if (byId("book-idle").hidden) {
-        byId("book-idle").hidden = false;
-        byId("book-stay").focus();
-      }
-    }
-  }
-
-  byId("book-open").addEventListener("click", () => openBook(Kiosk.state?.book?.path));
-  byId("time-list").addEventListener("click", (event) => openBook(event.target.closest("[data-path]")?.dataset.path));
-  byId("book-stay")?.addEventListener("click", touchBook);
-  byId("book")?.addEventListener("pointerdown", () => { isTouchedSince = true; touchBook(); }, true);
-  byId("book")?.addEventListener("close", () => {
-    clearInterval(bookTimer);
-    Keyboard.close();
-    frame = null;
-    byId("book-place").replaceChildren();
-    byId("book-idle").hidden = true;
-  });
-
   // --- what the door does meanwhile ---
 
   Kiosk.listen((told) => {
@@ -362,11 +291,6 @@ const Panels = (() => {
       else Pad.look();
     }
     if (byId("help").open && told.kind === "welcome") byId("help").close();
-    const news = byId("book-door");
-    if (news) {
-      news.hidden = !BOOK_NEWS.has(told.kind);
-      news.textContent = news.hidden ? "" : told.title;
-    }
   });
 
   return { Pad, open, post, quiet, trouble };
