@@ -210,7 +210,9 @@ class Server:
     def _told(self, shown: Shown, language: Language, *, is_remote: bool) -> dict[str, Any]:
         settings, screen, now_ms, at = self._settings, shown.screen, self._hub.now_ms(), tick()
         dates = self._dates[language.code]
-        said = words(screen, language, dates, settings, now_ms)
+        book = None if is_remote else settings.book
+        can_book = book is not None and shown.booking.is_reached
+        said = words(screen, language, dates, settings, now_ms, can_book=can_book)
 
         def instant(until: int | None) -> int | None:
             return None if until is None else now_ms + until - at
@@ -218,7 +220,6 @@ class Server:
         counts_to_ms = instant(screen.counts_to)
         if screen.kind is Kind.REFUSED and screen.time_ms is not None and screen.time_ms > now_ms:
             counts_to_ms = screen.time_ms
-        book = None if is_remote else settings.book
         pad = settings.pin_pad if shown.takes_pins and not is_remote else None
         staff = settings.staff if shown.serves_staff and not is_remote else None
         return {
@@ -244,7 +245,7 @@ class Server:
             "is_dim": shown.is_dim,
             "sound": _SOUNDS.get(screen.kind) if settings.look.sounds else None,
             "pin": pad and {"is_shuffled": pad.shuffled, "clear_s": pad.clear_s, "locked_to_ms": instant(shown.pin_locked_until)},
-            "can_book": book is not None and shown.booking.is_reached,
+            "can_book": can_book,
             "book": book
             and {
                 "path": f"/{book.community}/times?lang={language.code}",

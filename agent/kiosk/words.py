@@ -2,7 +2,8 @@
 
 Rule 1: sentences stand here in English, marked by `N_`; catalogues (`locales`) have them in other languages.
 Rule 2: a refusal is said in the words of the one table (`agent.core.reasons`): its first sentence is the title, the rest the text.
-        Whom to call is left out of it: the screen has the number in its own place.
+        Whom to call is left out of it: the screen has the number in its own place. Where the screen itself can book, it says that in
+        the place of "on the website".
 """
 
 from __future__ import annotations
@@ -82,12 +83,18 @@ _PICTURES = {
     Reason.STORE_FAILED: "out_of_order",
     Reason.RELAY_FAILED: "out_of_order",
 }
+_BOOK_HERE = {
+    Reason.TOO_LATE: N_("This code stopped working at {time}. Choose a new time here."),
+    Reason.CANCELLED: N_("This tour was cancelled. Choose a new time here."),
+    Reason.USED_UP: N_("This code was used as often as it may be. Choose a time for another tour here."),
+}
+"""What helps whom another tour would help, where this screen can book one."""
 PICTURES = tuple(sorted({*(kind.value for kind in _KINDS), *_PICTURES.values(), _LOCKED_AGAIN[2]}))
 """All that are in `templates/pictures`."""
 
 
-def words(screen: Screen, language: Language, dates: Dates, settings: KioskSettings, now_ms: int) -> Said:
-    """What a screen says at an instant of the agent's clock."""
+def words(screen: Screen, language: Language, dates: Dates, settings: KioskSettings, now_ms: int, *, can_book: bool = False) -> Said:
+    """What a screen says at an instant of the agent's clock; `can_book` is whether a tour can be booked on it just now."""
     del settings  # names, ways and numbers have their own places on the page
     if screen.kind is not Kind.REFUSED:
         title, text, picture = _lasting(screen)
@@ -97,7 +104,9 @@ def words(screen: Screen, language: Language, dates: Dates, settings: KioskSetti
     except ValueError:  # an agent newer than this screen
         title, text = _REFUSED_ELSE
         return Said(language.say(title), language.say(text), "stop")
-    return _refusal(reason, screen, language, dates, now_ms)
+    sentence = _BOOK_HERE.get(reason) if can_book else None
+    title, text = _refusal(sentence or EXPLANATIONS[reason].prospect, screen, language, dates, now_ms)
+    return Said(title, text, _PICTURES[reason])
 
 
 def _lasting(screen: Screen) -> tuple[str, str, str]:
@@ -114,16 +123,16 @@ def _lasting(screen: Screen) -> tuple[str, str, str]:
     return title, text, screen.kind.value
 
 
-def _refusal(reason: Reason, screen: Screen, language: Language, dates: Dates, now_ms: int) -> Said:
+def _refusal(sentence: str, screen: Screen, language: Language, dates: Dates, now_ms: int) -> tuple[str, str]:
+    """Title and text of a refusal's sentence."""
     say, time_ms = language.say, screen.time_ms
     time = say(_TIME_UNKNOWN) if time_ms is None else _when(time_ms, language, dates, now_ms)
     again = time if time_ms is None else _when(-(-time_ms // _MINUTE_MS) * _MINUTE_MS, language, dates, now_ms)
     opening = say(_NO_OPENING) if time_ms is None else say(_OPENING).format(time=time)
     doors = _any_of(screen.doors, language) or say(_NO_DOORS)
-    sentence = say(EXPLANATIONS[reason].prospect).replace("{call}", "").strip()
-    title, *rest = _SENTENCE_END.split(sentence)
+    title, *rest = _SENTENCE_END.split(say(sentence).replace("{call}", "").strip())
     values = {"time": time, "again": again, "opening": opening, "doors": doors}
-    return Said(title.rstrip(".").format(**values), _ended(" ".join(rest).format(**values)), _PICTURES[reason])
+    return title.rstrip(".").format(**values), _ended(" ".join(rest).format(**values))
 
 
 def _ended(text: str) -> str:

@@ -19,17 +19,21 @@ SIZES: Mapping[str, tuple[int, int]] = {
     "480x800": (480, 800),
     "1024x600": (1024, 600),
     "600x1024": (600, 1024),
+    "1280x800": (1280, 800),
+    "800x1280": (800, 1280),
     "1920x1080": (1920, 1080),
     "1080x1920": (1080, 1920),
 }
 TOUCH_PX = 44
 TITLE_VMIN = 5.0
+TEXT_VMIN = 3.0
+"""Of the sentence below the title: README says what that is from two metres."""
 LOOPBACK = "127.0.0.1"
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 """All of it to level AA; `best-practice` beside it holds of one page, and not of a page with another one in a frame."""
 
 FAULTS = """
-([touch, vmin]) => {
+([touch, title, text]) => {
   const faults = [];
   const wide = window.innerWidth, high = window.innerHeight;
   for (const one of [document.documentElement, document.body]) {
@@ -91,8 +95,10 @@ FAULTS = """
     }
   });
   if (!dialogs.length) {
-    const size = parseFloat(getComputedStyle(document.querySelector("#title")).fontSize);
-    if (size < vmin * Math.min(wide, high) / 100 - 0.5) faults.push(`the title is ${size} px high`);
+    for (const [id, vmin] of [["title", title], ["text", text]]) {
+      const size = parseFloat(getComputedStyle(document.getElementById(id)).fontSize);
+      if (size < vmin * Math.min(wide, high) / 100 - 0.1) faults.push(`#${id} is ${size} px high`);
+    }
   }
   return faults;
 }
@@ -153,7 +159,7 @@ class Eye:
                 width, height = SIZES[size]
                 page.set_viewport_size({"width": width, "height": height})
                 page.evaluate(SETTLED)
-                found = page.evaluate(FAULTS, [TOUCH_PX, TITLE_VMIN])
+                found = page.evaluate(FAULTS, [TOUCH_PX, TITLE_VMIN, TEXT_VMIN])
                 if self._is_whole or (index == turn % len(looked) and (shared == 2 or number == turn % len(self._pages))):
                     found += axe(page)
                 self.faults += [f"{name} {language} {size}: {fault}" for fault in found]

@@ -296,3 +296,25 @@ def test_ok__the_desks_pages_are_dark_by_night(wall: Wall, context: BrowserConte
     other.locator("#book-open").tap()
     expect(framed(other).locator("body")).to_have_css("background-color", "rgb(245, 241, 232)")
     assert eye.faults == [], "\n".join(eye.faults)
+
+
+def test_ok__whoever_comes_too_late_books_on_the_spot(wall: Wall, play: Play, context: BrowserContext) -> None:
+    """The refusal offers the next free times, and one touch leads to its form; without the desk it names the website, and offers none."""
+    kiosk = wall.kiosk()
+    page = shown(kiosk, context)
+    wall.scan(wall.code(801, from_ms=-9_000_000, to_ms=-7_200_000))
+    expect(page.locator("html")).to_have_attribute("data-kind", "refused")
+    expect(page.locator("#text")).to_have_text("Choose a new time here.")
+    page.locator("#time-list button").first.tap()
+    expect(framed(page).locator('[name="first_name"]')).to_be_visible()
+    play(wall.stage.desk.stop())
+    try:
+        other = wall.kiosk()
+        page.goto(other.url)
+        expect(page.locator("html")).to_have_attribute("data-kind", "ready")
+        wall.scan(wall.code(802, from_ms=-9_000_000, to_ms=-7_200_000))
+        expect(page.locator("#text")).to_have_text("Book a new time on the website.")
+        for name in ("#book-open", "#times"):
+            expect(page.locator(name)).to_be_hidden()
+    finally:
+        play(wall.stage.desk.start())

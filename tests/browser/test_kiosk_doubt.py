@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.eye import FAULTS, SETTLED, TITLE_VMIN, TOUCH_PX
+from tests.browser.eye import FAULTS, SETTLED, SIZES, TEXT_VMIN, TITLE_VMIN, TOUCH_PX
 from tests.kiosk.played_agent import PlayedAgent
 from tests.kiosk.wall import Kiosk
 
@@ -262,7 +262,9 @@ def test_ok__the_longest_that_settings_allow_fits(site: Site, width: int) -> Non
         faults.extend([f"{name}: the property's name is cut off"] * (name_cut > 1))
         if folder := os.environ.get("LOOKS"):
             page.screenshot(path=f"{folder}/{name}-{width}.png")
-        faults.extend(f"{name}: {fault}" for fault in page.evaluate(FAULTS, [TOUCH_PX, 0.0 if name.startswith("welcome") else TITLE_VMIN]))
+        faults.extend(
+            f"{name}: {fault}" for fault in page.evaluate(FAULTS, [TOUCH_PX, 0.0 if name.startswith("welcome") else TITLE_VMIN, TEXT_VMIN])
+        )
 
     looks("ready")
     page.locator("#help-open").tap()
@@ -284,4 +286,29 @@ def test_ok__the_longest_that_settings_allow_fits(site: Site, width: int) -> Non
         site.tell("locked")
         expect(page.locator("#title")).to_have_text("The door is locked again")
         looks(f"welcome-locked-{count}")
+    assert faults == [], "\n".join(faults)
+
+
+@pytest.mark.parametrize("hook", [False, True], ids=["a note", "a webhook"])
+def test_ok__the_call_for_help_fits_at_every_size(site: Site, hook: bool) -> None:
+    """In Spanish, with the longest number and the longest answer: nothing lies on anything, and the way back is there."""
+    file = site.folder / "hook"
+    file.touch(0o600)
+    file.write_text("http://127.0.0.1:1/\n", "ascii")
+    page = site.page(site.kiosk(f'[help]\nwebhook_url_file = "{file}"\n' if hook else "[help]\n", top=LONG))
+    page.locator('[data-language="es"]').tap()
+    expect(page.locator("html")).to_have_attribute("lang", "es")
+    faults = []
+    for name, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.locator("#help-open").tap()
+        page.evaluate(SETTLED)
+        faults += [f"{name}: {fault}" for fault in page.evaluate(FAULTS, [TOUCH_PX, TITLE_VMIN, TEXT_VMIN])]
+        page.locator("#help-call").tap()
+        expect(page.locator("#help-said")).to_contain_text("Llámenos")
+        page.evaluate(SETTLED)
+        if folder := os.environ.get("LOOKS"):
+            page.screenshot(path=f"{folder}/help-{name}-{'hook' if hook else 'note'}.png")
+        faults += [f"{name}, answered: {fault}" for fault in page.evaluate(FAULTS, [TOUCH_PX, TITLE_VMIN, TEXT_VMIN])]
+        page.locator("#help [data-close]").tap()
     assert faults == [], "\n".join(faults)

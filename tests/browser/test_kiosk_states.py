@@ -185,6 +185,7 @@ def test_refused__for_each_reason_there_is(wall: Wall, play: Play, context: Brow
     """
     play(wall.start(pause_s=3600, guesses=6, pulse_s=0.5))
     show = Show(wall, wall.kiosk(), context, play, album)
+    show.kiosk.until(lambda state: state["kind"] == "ready" and state["book"]["times"])
     seen: list[Reason] = []
 
     def refused(reason: Reason, text: str) -> dict[str, Any]:
@@ -210,6 +211,10 @@ def test_refused__for_each_reason_there_is(wall: Wall, play: Play, context: Brow
     assert state["countdown_to_ms"] - state["now_ms"] > 6_000_000
     expect(show.pages["en"].locator("#countdown-time")).to_have_text("1 h 44 min")
     refused(Reason.TOO_LATE, wall.code(207, from_ms=-9_000_000, to_ms=-7_200_000))
+    for language, text in (("en", "Choose a new time here."), ("es", "Elija otra hora aquí.")):
+        expect(show.pages[language].locator("#text")).to_have_text(text)
+        expect(show.pages[language].locator("#book-open")).to_be_visible()
+        expect(show.pages[language].locator("#time-list button").first).to_be_visible()
     standings = [{"appointment_id": "208", "standing": "cancelled"}, {"appointment_id": "209", "standing": "superseded"}]
     ask(wall, do="roster", entries=standings)
     refused(Reason.CANCELLED, wall.code(208))

@@ -31,9 +31,9 @@ LONGEST_TITLE, LONGEST_TEXT = 80, 170
 """What can be read at two metres in passing."""
 
 
-def said(screen: Screen, language: Language = ENGLISH) -> Said:
+def said(screen: Screen, language: Language = ENGLISH, *, can_book: bool = False) -> Said:
     """What a screen says at noon."""
-    return words(screen, language, Dates.of(language, SETTINGS.time_zone, "US"), SETTINGS, NOON_MS)
+    return words(screen, language, Dates.of(language, SETTINGS.time_zone, "US"), SETTINGS, NOON_MS, can_book=can_book)
 
 
 def refused(reason: Reason | str, language: Language = ENGLISH, *, time_ms: int | None = None, doors: tuple[str, ...] = ()) -> Said:
@@ -123,6 +123,19 @@ def test_ok__a_lockout_says_that_pins_wait_only_where_they_do() -> None:
     pins = "A tour code still works when you show it. PINs have to wait."
     assert said(Screen(Kind.LOCKED_OUT, reason=PINS_WAIT)) == Said("Too many wrong codes", pins, "locked_out")
     assert said(Screen(Kind.LOCKED_OUT)).text == "A tour code still works when you show it."
+
+
+@pytest.mark.parametrize("language", list(LANGUAGES), ids=lambda language: language.code)
+@pytest.mark.parametrize("reason", Reason)
+def test_ok__a_screen_that_can_book_never_sends_anybody_to_the_website(reason: Reason, language: Language) -> None:
+    """Whom another tour would help chooses its time there and then; to everybody else it says what it always says."""
+    screen = Screen(Kind.REFUSED, reason=str(reason), time_ms=NOON_MS - HOUR_MS)
+    here, elsewhere = said(screen, language, can_book=True), said(screen, language)
+    assert not re.search("website|sitio web", here.text)
+    is_offered = reason in {Reason.TOO_LATE, Reason.CANCELLED, Reason.USED_UP}
+    assert (here != elsewhere, bool(re.search(r"\b(here|aquí)\b", here.text))) == (is_offered, is_offered)
+    assert (here.title, here.picture) == (elsewhere.title, elsewhere.picture)
+    assert len(here.text) <= LONGEST_TEXT
 
 
 def test_ok__a_door_without_the_time_says_why() -> None:

@@ -11,6 +11,7 @@ const Kiosk = (() => {
     please_close: "warn", locked_out: "warn", out_of_order: "warn",
   };
   const NOT_YET = new Set(["too_early", "out_of_hours", "closed_day", "reentry_pause", "busy"]);
+  const OFFERS = new Set(["too_late", "cancelled", "used_up"]); // another tour would help
   const WITH_PHONE = new Set(["starting", "refused", "locked_out", "out_of_order"]);
   const HELD_MS = 30_000; // the server holds an answer back for 25 s
   const OVER_MS = 2_000; // an answer whose time is over for so long is taken down, though nobody says so
@@ -167,7 +168,8 @@ const Kiosk = (() => {
   }
 
   function showTimes(told) {
-    const times = told.kind === "ready" && told.can_book && told.book ? told.book.times : [];
+    const isOffered = told.kind === "ready" || (told.kind === "refused" && OFFERS.has(told.reason));
+    const times = isOffered && told.can_book && told.book ? told.book.times : [];
     byId("times").hidden = times.length === 0;
     byId("time-list").replaceChildren(
       ...times.map((one) => element("li", {}, element("button", { type: "button", "data-path": one.path }, one.text))),
@@ -198,8 +200,12 @@ const Kiosk = (() => {
 
   // Words that are too many for the room become smaller, all of them by the same share.
   function fit() {
-    const words = byId("words");
-    const room = document.querySelector("main");
+    shrink(byId("words"), document.querySelector("main"));
+    const sheet = document.querySelector("dialog[open] .sheet");
+    if (sheet) shrink(sheet, sheet);
+  }
+
+  function shrink(words, room) {
     for (let share = 1; share >= 0.35; share -= 0.05) {
       words.style.setProperty("--fit", share.toFixed(2));
       const inner = words.getBoundingClientRect();
@@ -323,7 +329,7 @@ const Kiosk = (() => {
   // After the other scripts, which listen from the first state on.
   document.addEventListener("DOMContentLoaded", begin);
   return {
-    byId, say, now, element, awake, lasting,
+    byId, say, now, element, awake, lasting, fit,
     get state() { return state; },
     get language() { return language; },
     get facts() { return facts; },

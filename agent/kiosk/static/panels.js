@@ -42,7 +42,9 @@ const Panels = (() => {
 
   function quiet(id, text) {
     const place = byId(id);
-    if (place) place.textContent = text;
+    if (!place) return;
+    place.textContent = text;
+    if (place.closest(".sheet")) Kiosk.fit();
   }
 
   // --- dialogs ---
@@ -50,6 +52,7 @@ const Panels = (() => {
   function open(id) {
     const dialog = byId(id);
     if (!dialog.open) dialog.showModal();
+    Kiosk.fit();
     return dialog;
   }
 
