@@ -185,7 +185,7 @@ def test_ok__a_welcome_is_no_invitation_once_the_door_is_locked(site: Site) -> N
     expect(page.locator("#title")).to_have_text("The door is locked again")
     expect(page.locator("#text")).to_have_text("Scan your code again if you are still outside.")
     expect(page.locator('.picture[data-picture="locked_again"]')).to_be_visible()
-    expect(page.locator("#help-open")).to_be_visible()
+    expect(page.locator("#pin-open")).to_be_visible()
     expect(page.locator("html")).not_to_have_attribute("data-tone", "good")
     expect(page.locator("#unit-list li")).to_have_text("101Straight on")
     site.tell("locked_by_staff")
