@@ -244,7 +244,14 @@ def _by_other_rules(show: Show, refused: Callable[[Reason, str], dict[str, Any]]
     refused(Reason.USED_UP, wall.code(210))
     show.scans(wall.code(213))
     show.kiosk.until(kind("welcome"))
-    refused(Reason.BUSY, wall.code(214))
+    show.scans(wall.code(214))
+    assert play(wall.stage.event("refused"))["reason"] == Reason.BUSY
+    assert show.kiosk.until(lambda state: state["kind"] != "checking")["kind"] == "welcome"
+    ask(wall, do="lock")
+    show.kiosk.until(kind("ready"))
+    ask(wall, do="unlock", door="front", reason="delivery")
+    show.kiosk.until(kind("door_open"))
+    refused(Reason.BUSY, wall.code(218))
     ask(wall, do="lock")
 
     today = datetime.now(ZoneInfo(wall.zone)).date()
