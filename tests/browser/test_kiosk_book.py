@@ -36,6 +36,12 @@ def wall(tmp_path_factory: pytest.TempPathFactory, play: Play, browser: Browser)
         play(made.close())
 
 
+@pytest.fixture(autouse=True)
+def _stopped(wall: Wall) -> Iterator[None]:
+    yield
+    wall.stop_kiosks()
+
+
 def shown(kiosk: Kiosk, context: BrowserContext) -> Page:
     """A page that offers booking."""
     kiosk.until(lambda state: state["kind"] == "ready" and state["book"]["times"])
