@@ -91,10 +91,10 @@ RETRIABLE = frozenset({Reason.BUSY, Reason.STORE_FAILED, Reason.RELAY_FAILED})
 
 
 class _ReaderRecord:
-    """What the doorman remembers of a reader: the guesses that it shares, its last bytes, and how many scans wait."""
+    """What the doorman remembers of a reader: its guesses, its last bytes, and how many scans wait."""
 
-    def __init__(self, guesses: Guesses) -> None:
-        self.guesses = guesses
+    def __init__(self) -> None:
+        self.guesses = Guesses()
         self.waiting = threading.BoundedSemaphore(MAX_WAITING_PER_READER)
         self.waiting_junk = threading.BoundedSemaphore(MAX_WAITING_JUNK)
         self.is_settled = True
@@ -116,7 +116,7 @@ class Doorman:
     A scan of which nothing is told, since its answer is there already, goes to `pass_over` instead, in this thread, too.
 
     `pin_keys` are the doors' keys for PINs by the doors' names; at a door without one a PIN is as unreadable as anything. `exits` are the
-    readers that let people out; `shared` says of the others whose guesses count together, by the name of their door.
+    readers that let people out.
     """
 
     def __init__(
@@ -134,12 +134,10 @@ class Doorman:
         tell: Callable[[Outcome], None],
         pin_keys: Mapping[str, bytes] = MappingProxyType({}),
         exits: Collection[str] = (),
-        shared: Mapping[str, str] = MappingProxyType({}),
         pass_over: Callable[[Scan], None] = lambda _scan: None,
     ) -> None:
         self._doors = doors
-        of_doors = {door: Guesses() for door in shared.values()}
-        self._records = {reader: _ReaderRecord(of_doors[shared[reader]] if reader in shared else Guesses()) for reader in readers}
+        self._records = {reader: _ReaderRecord() for reader in readers}
         self.faults = Faults()
         self._keys = keys
         self._rules = rules
@@ -186,13 +184,9 @@ class Doorman:
         return done
 
     def lockouts(self, readers: Collection[str]) -> dict[str, float]:
-        """Those of these readers at which a lockout began, and for how many seconds more it lasts. From any thread."""
-        left_s = {reader: self._records[reader].guesses.left_of_s(reader) for reader in readers if reader in self._records}
+        """Those of these readers that are locked out, and for how many seconds more. From any thread."""
+        left_s = {reader: self._records[reader].guesses.left_s() for reader in readers if reader in self._records}
         return {reader: lock_s for reader, lock_s in left_s.items() if lock_s is not None}
-
-    def locked_s(self, reader: str) -> float | None:
-        """For how many seconds more a reader is locked out, wherever that began; None when it is not. From any thread."""
-        return self._records[reader].guesses.left_s() if reader in self._records else None
 
     def is_well(self) -> bool:
         """Whether the thread lives and no job hangs."""
@@ -349,7 +343,7 @@ class Doorman:
 
     def _count_guess(self, outcome: Outcome, record: _ReaderRecord) -> Outcome:
         scan = outcome.scan
-        locked_s = record.guesses.guessed(scan.reader, self._lockout_rules)
+        locked_s = record.guesses.guessed(self._lockout_rules)
         if locked_s is None:
             return outcome
         note = Note(_moment(outcome.now), "lockout", scan.door, scan.reader, Reason.LOCKED_OUT, detail={"lock_s": locked_s})

@@ -29,7 +29,6 @@ from agent.daemon.control import Control
 from agent.daemon.doorman import Doorman, Outcome, Scan
 from agent.daemon.events import Events
 from agent.daemon.feed import DeskClient, DeskLink, Feed, FeedState
-from agent.daemon.guesses import shared
 from agent.daemon.happening import Happening
 from agent.daemon.report import Reports
 from agent.daemon.requests import Requests
@@ -159,7 +158,6 @@ class Agent:
             tell=lambda outcome: self._from_thread(self._on_outcome, outcome),
             pin_keys=parts.pin_keys,
             exits=[reader.name for door in self._settings.door for reader in door.reader if reader.direction == "out"],
-            shared=shared(self._settings),
             pass_over=lambda scan: self._from_thread(self._taken.pass_over, scan),
         )
 

@@ -89,8 +89,7 @@ class Screen:
         """What a door's screen can do, and for how long PINs have to wait, as `status` tells it; None where there is no screen."""
         if door not in self._doors:
             return None
-        wait_s = self._doorman.locked_s(screen_reader(door))
-        return {"takes_pins": door in self._parts.pin_keys, "serves_staff": self._staff.has_pin, "pins_wait_s": wait_s}
+        return {"takes_pins": door in self._parts.pin_keys, "serves_staff": self._staff.has_pin}
 
     async def _pin(self, request: dict[str, Any], _user: str) -> dict[str, Any]:
         """Present a PIN; what becomes of it is told by the events, as of any reader's."""

@@ -1,4 +1,4 @@
-"""Lockouts as the agent tells them, in ticks: where they began, and how long PINs wait. Pure, and wary of what is told."""
+"""Lockouts as the agent tells them, in ticks. Pure, and wary of what is told."""
 
 from __future__ import annotations
 
@@ -28,14 +28,6 @@ def by_reader(known: Mapping[str, int], told: object, tick: int) -> Mapping[str,
         if is_lock(lock_s):
             found[str(name)[:MAX_TEXT]] = _end(known.get(name, 0), lock_s, tick)
     return found
-
-
-def of_pins(known: int, can: object, tick: int) -> int:
-    """Until when PINs wait, as a status tells it of the screen; one that tells nothing of it leaves what was heard."""
-    if not isinstance(can, dict) or "pins_wait_s" not in can:
-        return known
-    wait_s = can["pins_wait_s"]
-    return _end(known, wait_s, tick) if is_lock(wait_s) else 0
 
 
 def _end(known: int, lock_s: float, tick: int) -> int:

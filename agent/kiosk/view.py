@@ -108,9 +108,7 @@ class Facts:
     answer: Screen | None = None
     checking_until: int = 0
     locked_out: Mapping[str, int] = field(default_factory=dict)
-    """The readers at which so much was guessed that a lockout began, and the ticks until which it lasts."""
-    pins_wait_until: int = 0
-    """No PIN is looked at until then, wherever at the door that began."""
+    """The readers that do not look at wrong codes and PINs, and the ticks until which; the screen's own pad is one."""
 
 
 def heard(facts: Facts, event: Event, tick: int) -> Facts:
@@ -130,7 +128,7 @@ def screen(facts: Facts, tick: int) -> Screen:
 
 def due(facts: Facts, tick: int) -> int | None:
     """The next tick after this one at which something changes by itself; None when nothing does."""
-    ends = [facts.checking_until, facts.has_failed_until, facts.pins_wait_until, *facts.locked_out.values()]
+    ends = [facts.checking_until, facts.has_failed_until, *facts.locked_out.values()]
     if facts.answer is not None and facts.answer.until is not None:
         ends.append(facts.answer.until)
     return min((end for end in ends if end > tick), default=None)
@@ -138,7 +136,8 @@ def due(facts: Facts, tick: int) -> int | None:
 
 def pin_locked_until(facts: Facts, tick: int) -> int | None:
     """The tick until which PINs are not looked at on this screen."""
-    return facts.pins_wait_until if facts.pins_wait_until > tick else None
+    until = facts.locked_out.get(pin_reader(facts.door), 0)
+    return until if until > tick else None
 
 
 def pin_reader(door: str) -> str:
@@ -179,7 +178,6 @@ def _status(facts: Facts, event: Event, tick: int) -> Facts:
         is_offline=is_knock_lost and is_desk_lost,
         is_clock_lost=is_clock_lost,
         locked_out=lockouts.by_reader(facts.locked_out, found.get("locked_out"), tick),
-        pins_wait_until=lockouts.of_pins(facts.pins_wait_until, can, tick),
         takes_pins=isinstance(can, dict) and can.get("takes_pins") is True and not is_clock_lost,
         serves_staff=isinstance(can, dict) and can.get("serves_staff") is True,
     )
@@ -227,7 +225,7 @@ def _is_welcome(facts: Facts, tick: int) -> bool:
 
 
 def _locked_out(facts: Facts, event: Event, tick: int) -> Facts:
-    """A lockout begins, at one reader, and PINs wait at all that let people in; the status says where that is not so."""
+    """A lockout begins, at one reader alone."""
     lock_s, reader = event.get("lock_s"), str(event.get("reader"))[:MAX_TEXT]
     if not lockouts.is_lock(lock_s):
         return facts
@@ -235,7 +233,7 @@ def _locked_out(facts: Facts, event: Event, tick: int) -> Facts:
     if len(others) >= MAX_ITEMS:
         return facts
     until = tick + round(lock_s * 1000)
-    return replace(facts, locked_out={**others, reader: until}, pins_wait_until=max(facts.pins_wait_until, until))
+    return replace(facts, locked_out={**others, reader: until})
 
 
 def _failed(facts: Facts, _event: Event, tick: int) -> Facts:
@@ -354,7 +352,7 @@ def _lockout(facts: Facts, tick: int) -> Screen | None:
     until = max(ends, default=None)
     if until is None:
         return None
-    is_of_pins = facts.takes_pins and facts.pins_wait_until > tick
+    is_of_pins = facts.takes_pins and pin_locked_until(facts, tick) is not None
     return Screen(Kind.LOCKED_OUT, PINS_WAIT if is_of_pins else None, until=until, counts_to=until)
 
 

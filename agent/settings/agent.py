@@ -121,9 +121,9 @@ class LockoutSettings(Part):
     """The table `[lockout]`."""
 
     guesses: Annotated[int, Field(strict=True, ge=2, le=1000)] = 10
-    """So many wrong codes at the readers of one door together, its screen among them (one that lets out counts for itself)..."""
+    """So many wrong codes at one reader..."""
     within_s: Annotated[int, Field(strict=True, ge=1, le=3600)] = 60
-    """...within so long lock them out for wrong codes and all PINs (a genuine code still works)..."""
+    """...within so long lock it out for wrong codes (a genuine one still works)..."""
     lock_s: Annotated[int, Field(strict=True, ge=1, le=3600)] = 30
     """...for so long, doubled each time in a row..."""
     max_lock_s: Annotated[int, Field(strict=True, ge=1, le=86_400)] = 900

@@ -96,7 +96,7 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401 - whatever 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """A door with a key for PINs, which has heard of one appointment."""
-    made = World(tmp_path, {"front": KEY}, shared=dict.fromkeys(("scanner", "front-screen"), "front"))
+    made = World(tmp_path, {"front": KEY})
     tell(made)
     yield made
     made.close()
@@ -150,33 +150,16 @@ def test_denied__a_flood_is_one_pin_a_second(stand: Stand) -> None:
 
 
 @pytest.mark.usefixtures("fast")
-def test_denied__the_screen_and_the_doors_readers_have_one_budget_of_guesses(stand: Stand) -> None:
-    """Three wrong PINs, wherever they are typed: PINs wait at each, as the page is told; a tour code opens, and other readers are free."""
-    stand.world.scan("00000001")
-    for typed in ("00000002", "00000003", PIN):
+def test_denied__a_lockout_of_the_screen_is_the_screens_alone(stand: Stand) -> None:
+    """After three wrong PINs the screen is locked out, the right PIN with it; keypad and scanner at the same door hear nothing of it."""
+    for typed in ("00000001", "00000002", "00000003", PIN):
         assert stand.ask("screen_pin", door="front", pin=typed) == {"taken": True}
         stand.world.settle()
-    stand.world.scan(PIN)
-    assert stand.world.reasons() == ["wrong_pin", "wrong_pin", "wrong_pin", "locked_out", "locked_out"]
+    assert stand.world.reasons() == ["wrong_pin", "wrong_pin", "wrong_pin", "locked_out"]
     assert stand.world.line.events == ["locked"]
     assert list(stand.world.doorman.lockouts(["scanner", "front-screen"])) == ["front-screen"]
-    assert 0 < stand.screen.facts("front")["pins_wait_s"] <= 30  # type: ignore[index,operator]  # a screen that is there
-    stand.world.scan(issued())
-    stand.world.wait_locked()
-    stand.world.scan(PIN, reader="other")
-    assert stand.world.reasons()[5:] == ["granted", "granted"]
-
-
-@pytest.mark.usefixtures("fast")
-def test_denied__a_lockout_of_the_doors_reader_holds_for_the_screen(stand: Stand) -> None:
-    """Junk and wrong PINs at the scanner leave no second budget at the pad; the page is told, and that it began at the scanner."""
-    for shown in ("00000001", "nonsense", "nonsense again"):
-        stand.world.scan(shown)
-    assert stand.ask("screen_pin", door="front", pin=PIN) == {"taken": True}
-    stand.world.settle()
-    assert stand.world.reasons() == ["wrong_pin", "unreadable", "unreadable", "locked_out"]
-    assert list(stand.world.doorman.lockouts(["scanner", "front-screen"])) == ["scanner"]
-    assert 0 < stand.screen.facts("front")["pins_wait_s"] <= 30  # type: ignore[index,operator]  # a screen that is there
+    stand.world.scan(PIN, reader="scanner")
+    assert stand.world.reasons()[-1] == "granted"
 
 
 def test_denied__a_door_that_takes_no_pins(stand: Stand) -> None:
@@ -185,8 +168,8 @@ def test_denied__a_door_that_takes_no_pins(stand: Stand) -> None:
         "no_pins_here",
         "the door stopped takes no PINs: it has no pin_key_file",
     )
-    assert stand.screen.facts("front") == {"takes_pins": True, "serves_staff": True, "pins_wait_s": None}
-    assert stand.screen.facts("stopped") == {"takes_pins": False, "serves_staff": True, "pins_wait_s": None}
+    assert stand.screen.facts("front") == {"takes_pins": True, "serves_staff": True}
+    assert stand.screen.facts("stopped") == {"takes_pins": False, "serves_staff": True}
     assert stand.screen.facts("back") is None
 
 
@@ -357,7 +340,7 @@ def test_staff__without_a_file_there_is_nothing_for_staff(world: World) -> None:
     missing = "staff have no PIN here: make one with `tourlatch staff pin` and name its file in [control] staff_pin_file"
     for what in ("show", "unlock", "lock"):
         assert stand.refusal("screen_staff", door="front", pin=STAFF, what=what, reason="why") == ("no_staff_pin", missing)
-    assert stand.screen.facts("front") == {"takes_pins": True, "serves_staff": False, "pins_wait_s": None}
+    assert stand.screen.facts("front") == {"takes_pins": True, "serves_staff": False}
     assert (world.line.events, rows(world, JOURNAL)) == (["locked"], [])
 
 

@@ -70,7 +70,6 @@ class World:
         folder: Path,
         pin_keys: Mapping[str, bytes] | None = None,
         keys: codes.Keyring | None = None,
-        shared: Mapping[str, str] | None = None,
     ) -> None:
         self.store = folder / "journal.db"
         files.bring_up_to_date(self.store)
@@ -100,7 +99,6 @@ class World:
             source_title="Website",
             tell=self.outcomes.append,
             pin_keys=pin_keys or {},
-            shared=shared or {},
             pass_over=self.passed_over.append,
         )
         self.doorman.start()

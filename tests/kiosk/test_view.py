@@ -203,35 +203,32 @@ def test_ok__a_door_without_the_time_takes_no_pins_and_says_why() -> None:
 def test_ok__a_status_tells_a_screen_that_was_away_of_lockouts() -> None:
     """As long as they last; the same end told again, a little off, changes nothing; one that is over is taken back."""
 
-    def told(lock_s: float, wait_s: float | None) -> dict[str, Any]:
-        return status(locked_out={"front-scanner": lock_s}, screen={"takes_pins": True, "serves_staff": True, "pins_wait_s": wait_s})
+    def told(lock_s: float, wait_s: float) -> dict[str, Any]:
+        can = {"takes_pins": True, "serves_staff": True}
+        return status(locked_out={"front-scanner": lock_s, "front-screen": wait_s}, screen=can)
 
-    facts = view.heard(START, told(60.0, 60.0), 1000)
+    facts = view.heard(START, told(60.0, 30.0), 1000)
     locked_out = Screen(Kind.LOCKED_OUT, view.PINS_WAIT, until=61_000, counts_to=61_000)
-    assert (view.screen(facts, 1000), view.pin_locked_until(facts, 1000)) == (locked_out, 61_000)
-    assert view.heard(facts, told(54.9, 55.1), 6000) == facts
+    assert (view.screen(facts, 1000), view.pin_locked_until(facts, 1000)) == (locked_out, 31_000)
+    assert view.heard(facts, told(54.9, 25.1), 6000) == facts
     longer = view.heard(facts, told(120, 120), 6000)
     assert (view.screen(longer, 6000).counts_to, view.pin_locked_until(longer, 6000)) == (126_000, 126_000)
-    over = view.heard(facts, status(locked_out={}, screen={"pins_wait_s": None}), 6000)
+    over = view.heard(facts, status(locked_out={}), 6000)
     assert (view.screen(over, 6000).kind, view.pin_locked_until(over, 6000)) == (Kind.READY, None)
-    assert view.pin_locked_until(view.heard(facts, status(), 6000), 6000) == 61_000
+    assert view.pin_locked_until(view.heard(facts, status(), 6000), 6000) == 31_000
 
 
-def test_ok__a_lockout_that_began_at_the_pad_is_the_pads_to_tell() -> None:
-    """The pad has its countdown, and whoever has a code is asked for it as ever; what began at a reader says so to everybody."""
+def test_ok__a_lockout_of_the_pad_is_the_pads_to_tell() -> None:
+    """The pad has its countdown, and whoever has a code is asked for it as ever."""
     pad = after(at_front("locked_out", reader="front-screen", lock_s=30))
     assert (view.screen(pad, 0), view.pin_locked_until(pad, 0), view.due(pad, 0)) == (Screen(Kind.READY), 30_000, 30_000)
-    told = status(locked_out={"front-screen": 30.0}, screen={"takes_pins": True, "pins_wait_s": 30.0})
-    assert view.screen(view.heard(START, told, 0), 0) == Screen(Kind.READY)
-    reader = after(at_front("locked_out", reader="front-keypad", lock_s=30))
-    assert (view.screen(reader, 0).kind, view.pin_locked_until(reader, 0)) == (Kind.LOCKED_OUT, 30_000)
+    assert view.screen(view.heard(START, status(locked_out={"front-screen": 30.0}), 0), 0) == Screen(Kind.READY)
 
 
-def test_ok__a_lockout_of_a_reader_that_lets_out_leaves_the_pad_alone() -> None:
-    """The status says that no PIN waits, and that goes before what an event was taken for."""
-    facts = after(at_front("locked_out", reader="front-inside", lock_s=30))
-    facts = view.heard(facts, status(locked_out={"front-inside": 30.0}, screen={"takes_pins": True, "pins_wait_s": None}), 300)
-    assert (view.screen(facts, 300).reason, view.pin_locked_until(facts, 300)) == (None, None)
+def test_ok__a_lockout_of_a_reader_leaves_the_pad_alone() -> None:
+    """It is said to everybody, without a word about PINs: here they are still looked at."""
+    facts = after(status(screen={"takes_pins": True, "serves_staff": True}), at_front("locked_out", reader="front-keypad", lock_s=30))
+    assert (view.screen(facts, 0).kind, view.screen(facts, 0).reason, view.pin_locked_until(facts, 0)) == (Kind.LOCKED_OUT, None, None)
 
 
 def test_ok__a_refusal_says_why_when_and_where() -> None:
@@ -286,12 +283,11 @@ def test_ok__a_fault_heals_by_time_and_by_an_admission() -> None:
 
 
 def test_ok__a_lockout_counts_down_and_of_two_the_later_counts() -> None:
-    """One reader's lockout ends; the pad takes no PIN until the last is over."""
+    """One reader's lockout ends; it is over with the last."""
     facts = after(
         at_front("locked_out", reader="front-scanner", lock_s=30), at_front("locked_out", reader="front-keypad", lock_s=60.0), tick=1000
     )
     assert view.screen(facts, 1000) == Screen(Kind.LOCKED_OUT, until=61_000, counts_to=61_000)
-    assert [view.pin_locked_until(facts, tick) for tick in (1000, 60_999, 61_000)] == [61_000, 61_000, None]
     assert view.due(facts, 1000) == 31_000
     assert view.screen(facts, 61_000).kind is Kind.READY
 
