@@ -135,7 +135,10 @@ def test_ok__that_a_door_does_not_answer_is_said_of_the_pin_that_it_is_true_of(s
     site.agent.answers["screen_pin"] = {"ok": True, "taken": True}
     page = site.page(site.kiosk(look="welcome_s = 3\nrefused_s = 5"))
     page.locator("#pin-open").tap()
-    typed(page, PIN)
+    with page.expect_response("**/screen/pin") as answered:
+        typed(page, PIN)
+    answered.value.finished()
+    page.evaluate("new Promise((done) => setTimeout(done))")
     page.clock.run_for(5100)
     expect(page.locator("#pad-said")).to_have_text("The door does not answer just now. Please try again.")
 

@@ -7,24 +7,35 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+_OPEN: dict[asyncio.Server, set[asyncio.StreamWriter]] = {}
+"""The connections of each server that listens."""
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 
 async def serve(handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any], port: int = 0) -> asyncio.Server:
     """A server on a port of loopback, a free one unless it is named."""
+    writers: set[asyncio.StreamWriter] = set()
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.add(writer)
         try:
             await handler(reader, writer)
         except (OSError, EOFError):
+            pass
+        finally:
             writer.close()
+            writers.discard(writer)
 
-    return await asyncio.start_server(one, "127.0.0.1", port)
+    server = await asyncio.start_server(one, "127.0.0.1", port)
+    _OPEN[server] = writers
+    return server
 
 
 async def closed(server: asyncio.Server) -> None:
-    """It listens no more."""
+    """It listens no more, and hangs up."""
     server.close()
+    for writer in _OPEN.pop(server, set()):
+        writer.close()
 
 
 class PlayedDesk:
