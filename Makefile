@@ -1,6 +1,6 @@
 # `make demo` and `make test` do all their own set-up: a virtual environment in .venv from the hash-locked list in .lock/.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fix bench screens lab lock clean
+.PHONY: help demo test lint fix bench screens soak lab lock clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,6 +8,7 @@ RUN := $(VENV)/.run-$(shell cat .lock/run.txt pyproject.toml 2>/dev/null | cksum
 DEV := $(VENV)/.dev-$(shell cat .lock/dev.txt pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 KILLS ?= 50
+SOAK ?= 100000
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -50,14 +51,20 @@ fix: $(DEV) ## Format, and mend what ruff can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(DEV) ## From scan to relay, the desk under load, each beside a floor; how much a camera reads
+bench: $(DEV) ## From scan to relay, the desk under load, each beside a floor; how much a camera reads; the screen
 	@$(BIN)/python tests/bench/scan.py
 	@$(BIN)/python tests/bench/desk.py
 	@$(BIN)/python -m tests.bench.camera
+	@$(BIN)/python -m tests.bench.kiosk
 
-screens: $(DEV) ## A screenshot of every page, on a phone and on a desktop, in .screens/ (Chromium)
-	@SCREENS=.screens $(BIN)/python -m pytest -n 2 tests/browser/test_accessible.py
-	@ls .screens
+screens: $(DEV) ## All pages of the desk and states of the screen as one contact sheet, .screens/index.html (Chromium)
+	@rm -rf .screens
+	@SCREENS=.screens $(BIN)/python -m pytest -n 2 tests/browser/test_accessible.py tests/browser/test_kiosk_states.py \
+		tests/browser/test_kiosk_touch.py tests/browser/test_kiosk_book.py
+	@$(BIN)/python -m tests.browser.sheet .screens
+
+soak: $(DEV) ## A week on a wall, compressed: SOAK=100000 scans, and memory that stays flat (Chromium)
+	@SOAK=$(SOAK) $(BIN)/python -m pytest -s tests/kiosk/test_soak.py
 
 lab: $(RUN) ## The agent under its own unit on an emulated board (root, Debian; about half an hour)
 	@bash tests/lab/lab.sh

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.core import signature
+from agent.core import signature, staff_pin
 from agent.core.codes import PublicKey
 from agent.errors import ConfigError
 
@@ -171,6 +171,32 @@ def new_reader_key(path: Path) -> bytes:
     except OSError as error:
         raise ConfigError(f"the key cannot be written to {path}: {error.strerror}") from error
     return key
+
+
+def read_staff_pin(name: str) -> staff_pin.StaffPin:
+    """The hash of staff's PIN in a file or credential; raises `ConfigError`, which quotes nothing of it."""
+    found = staff_pin.parse(read_secret(name))
+    if found is None:
+        raise ConfigError(f"the file of staff's PIN {name} holds none: make it anew with `tourlatch staff pin`")
+    return found
+
+
+def write_staff_pin(path: Path, pin: str) -> None:
+    """Keep the hash of a PIN in a file for its owner alone; another PIN's takes its place at once.
+
+    Raises `ConfigError`, which does not hold the PIN, for one that cannot be used, or a file that cannot be written.
+    """
+    try:
+        made = staff_pin.make(pin, secrets.token_bytes(staff_pin.SALT_BYTES))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        _write_new(aside, made.to_line() + "\n", 0o600)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise ConfigError(f"the file of staff's PIN {path} cannot be written: {error.strerror}") from error
 
 
 def _write_new(path: Path, text: str, mode: int) -> None:

@@ -24,7 +24,19 @@ class AgentAbsentError(AgentError):
 
 
 class RequestRefusedError(AgentError):
-    """The running agent would not do what was asked, in its own words."""
+    """The running agent would not do what was asked, in its own words; `reason` is for programs, where it gave one."""
+
+    def __init__(self, words: str, reason: str | None = None) -> None:
+        super().__init__(words)
+        self.reason = reason
+
+
+class ScreenRefusedError(AgentError):
+    """A screen's request is refused; `reason` tells its page which of its own sentences to show."""
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason = reason
 
 
 class ListenError(AgentError):

@@ -13,7 +13,7 @@ import json
 import re
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,15 @@ class AnswerLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status, the Retry-After header if any, and the body, None when it was too long or compressed."""
+    """What came back: status, the Retry-After header if any, the body, None when it was too long or compressed, and all headers.
+
+    The headers' names are in lower case.
+    """
 
     status: int
     retry_after: str | None
     body: bytes | None
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class HttpClient:
         path: str,
         *,
         json: object = None,
+        content: bytes | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         total_s: float | None = None,
@@ -94,8 +99,8 @@ class HttpClient:
     ) -> Answer:
         """Send one request once and read its whole answer, whatever its status.
 
-        `path` is below the base address, ids in it made safe by `in_path`; `json` is the body, None for none. `total_s` and `read_s`
-        replace the client's own, for a peer that is asked to hold its answer back.
+        `path` is below the base address, ids in it made safe by `in_path`. The body is `json`, or `content` as it stands; None for none.
+        `total_s` and `read_s` replace the client's own, for a peer that is asked to hold its answer back.
 
         Raises:
             NoConnectionError, BadRequestError, AnswerLostError: as they say; each with words for a person.
@@ -109,6 +114,7 @@ class HttpClient:
                 method,
                 path,
                 json=json,
+                content=content,
                 params=query,
                 headers=headers,
                 timeout=httpx.Timeout(connect=timeouts.connect_s, read=read_s, write=timeouts.write_s, pool=total_s),
@@ -121,7 +127,7 @@ class HttpClient:
                 return await self._send(request)
         except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
             raise BadRequestError(type(error).__name__) from None
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:  # the address is one that the answer sends us to
             kind = AnswerLostError if progress.is_sent else NoConnectionError
             raise kind(type(error).__name__) from None
 
@@ -132,7 +138,8 @@ class HttpClient:
     async def _send(self, request: httpx.Request) -> Answer:
         response = await self._client.send(request, stream=True)
         try:
-            return Answer(response.status_code, response.headers.get("retry-after"), await self._body(response))
+            found = {name.lower(): value for name, value in response.headers.items()}
+            return Answer(response.status_code, found.get("retry-after"), await self._body(response), found)
         finally:
             await response.aclose()
 

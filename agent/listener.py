@@ -17,13 +17,14 @@ import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from agent.errors import ListenError
+from agent.errors import ConfigError, ListenError
 from agent.web import ABORT
 
 STOP_S = 1.0
@@ -307,3 +308,17 @@ class Listener:
         if error.errno == errno.EADDRINUSE:
             return ListenError(f"Port {self.address[1]} of {self._host} is in use by another program; stop it or choose another port.")
         return ListenError(f"Nothing can listen on port {self.address[1]} of {self._host}: {error.strerror}.")
+
+
+def tls(certificate_file: Path | None, key_file: Path | None) -> ssl.SSLContext | None:
+    """What a listener with a certificate speaks, TLS 1.2 or later; None without one. Raises `ConfigError` for files that cannot be used."""
+    if certificate_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate_file, key_file)
+    except (OSError, ssl.SSLError) as error:
+        files = f"{certificate_file} and {key_file}"
+        raise ConfigError(f"the certificate cannot be used: {files} must be PEM files that belong together ({error})") from error
+    return context

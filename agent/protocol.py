@@ -1,13 +1,15 @@
 """What is spoken on the agent's unix socket: one JSON object a line, both ways.
 
 A request is `{"do": NAME, …}`; the answer is `{"ok": true, …}` or `{"ok": false, "error": SENTENCE}`. `events` answers with one
-event a line until the caller leaves. Nothing that is sent here opens a door but `unlock`, by a user who is allowed to.
+event a line until the caller leaves. Nothing that is sent here opens a door but `unlock`, by a user who is allowed to, and what a door's
+screen hands over: `screen_pin`, decided as any reader's PIN is, and `screen_staff` with staff's own PIN.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from agent.errors import AgentAbsentError, RequestRefusedError
 
 MAX_LINE_BYTES = 1_000_000
 TIMEOUT_S = 15.0
+_TIMEVAL = "ll" if socket.SO_SNDTIMEO < 64 else "qq"  # noqa: PLR2004 - the higher number is that of 64-bit times on a 32-bit board
 
 
 def encode(message: dict[str, Any]) -> bytes:
@@ -59,9 +62,12 @@ def stream(path: Path, request: dict[str, Any], timeout_s: float | None = None) 
 
 def _connected(path: Path, timeout_s: float | None) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    connection.settimeout(timeout_s)
+    if timeout_s is not None:
+        # not by `settimeout`: with that it fails at once when many knock, while the kernel lets those who wait in by their turn
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack(_TIMEVAL, int(timeout_s), 0))
     try:
         connection.connect(str(path))
+        connection.settimeout(timeout_s)
     except OSError as error:
         connection.close()
         if isinstance(error, PermissionError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,8 @@ from agent.core.replay import RetryPolicy, backoff_s
 
 RESTART = RetryPolicy(first_s=1.0, max_s=60.0)
 _STEADY_S = 300.0
+
+_log = logging.getLogger("tourlatch")
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]], on_death: Callable[[str, BaseException, float], None]) -> None:
@@ -34,3 +37,9 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]], on_death: Cal
         wait_s = max(backoff_s(deaths, RESTART, random.random()), 0.2)  # noqa: S311 - jitter
         on_death(name, error, wait_s)
         await asyncio.sleep(wait_s)
+
+
+def log_death(name: str, error: BaseException, wait_s: float) -> None:
+    """An `on_death` for a program whose deaths are in its log alone: what an error says may be a visitor's, so it is not told."""
+    facts = {"component": name, "error": type(error).__name__, "restart_s": round(wait_s, 1)}
+    _log.error("component_failed", extra={"facts": facts})

@@ -4,6 +4,7 @@
 #   --desk         set a desk up beside the door: its secret, a signing key and desk.toml, each only where there is none
 #   --desk-only    the same on a server without a door: no agent.toml, and nothing that only pins and scanners need
 #   --camera       with what a camera needs, and its unit; by itself once agent.toml names such a reader
+#   --kiosk        with the page of a screen at the door, and the browser's unit; by itself once there is a kiosk.toml
 #   --osdp         with the package that OSDP readers need; by itself once agent.toml names such a reader
 #   --wheel FILE   install this wheel instead of building one from the checkout
 #   --roll-back    go back to the version before the last upgrade
@@ -24,7 +25,7 @@ PREFIX=${PREFIX:-/usr/local}
 DESTDIR=${DESTDIR:-}
 HOME_DIR=/opt/tourlatch
 SOURCE=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-dry_run='' roll_back='' wheel='' desk='' desk_only='' osdp='' camera=''
+dry_run='' roll_back='' wheel='' desk='' desk_only='' osdp='' camera='' kiosk=''
 SECRET=/etc/tourlatch/credentials/desk-secret
 DESK_KEYS=/etc/tourlatch/desk/keys
 
@@ -37,11 +38,12 @@ while [ $# -gt 0 ]; do
     --desk) desk=1 ;;
     --desk-only) desk=1 desk_only=1 ;;
     --camera) camera=1 ;;
+    --kiosk) kiosk=1 ;;
     --osdp) osdp=1 ;;
     --dry-run) dry_run=1 ;;
     --roll-back) roll_back=1 ;;
     --wheel) [ $# -gt 1 ] || die "--wheel needs a file"; wheel=$2; shift ;;
-    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) printf 'install: there is no option %s; try --help\n' "$1" >&2; exit 2 ;;
   esac
   shift
@@ -80,6 +82,9 @@ wants_osdp() { [ -n "$osdp" ] || names_reader osdp; }
 # wants_camera: the same for a camera.
 wants_camera() { [ -n "$camera" ] || names_reader camera; }
 
+# wants_kiosk: whether it was asked for, or there is a screen already.
+wants_kiosk() { [ -z "$desk_only" ] && { [ -n "$kiosk" ] || [ -e "$DESTDIR/etc/tourlatch/kiosk.toml" ]; }; }
+
 # wants_system: whether the environment is to see the system's own packages, for what comes from apt alone.
 wants_system() { [ -z "$desk_only" ] && { ! has_lgpio_wheel || wants_camera; }; }
 
@@ -107,6 +112,7 @@ install_files() {
     put "$lib/systemd/system" tourlatch-camera.service tourlatch-camera.service
     put "$lib/udev/rules.d" 71-tourlatch-camera.rules 71-tourlatch-camera.rules
   fi
+  if wants_kiosk; then kiosk_files; fi
   for document in README.md WIRING.md wiring-strike.svg wiring-maglock.svg; do
     put "$DESTDIR$PREFIX/share/doc/tourlatch" "$document" "$document"
   done
@@ -117,6 +123,22 @@ install_files() {
   do_it ln -sfn "$HOME_DIR/venv/bin/tourlatch" "$DESTDIR$PREFIX/bin/tourlatch"
   [ -n "$desk_only" ] || kept agent.toml || first_config
   [ -z "$desk" ] || kept desk.toml || put "$DESTDIR/etc/tourlatch" ../config/desk.toml desk.toml
+}
+
+# The page's unit, and all of the browser's: its launcher, what Chromium may do, and which devices it sees.
+kiosk_files() {
+  put "$lib/systemd/system" tourlatch-kiosk.service tourlatch-kiosk.service
+  put "$lib/systemd/system" tourlatch-screen.service tourlatch-screen.service
+  [ "$PREFIX" = /usr/local ] || do_it sed -i "s#/usr/local/lib/tourlatch#$PREFIX/lib/tourlatch#" "$lib/systemd/system/tourlatch-screen.service"
+  put "$lib/tourlatch" screen.sh screen.sh
+  put "$lib/tourlatch" tourlatch-chromium.json chromium.json
+  put "$lib/udev/rules.d" 72-tourlatch-screen.rules 72-tourlatch-screen.rules
+  put "$DESTDIR$PREFIX/share/doc/tourlatch" ../config/kiosk.toml kiosk.toml
+  put "$DESTDIR$PREFIX/share/doc/tourlatch" screen.env screen.env
+  do_it mkdir -p "$DESTDIR/etc/tourlatch"
+  do_it mkdir -p -m 0700 "$DESTDIR/etc/tourlatch/kiosk"
+  kept kiosk.toml || put "$DESTDIR/etc/tourlatch" ../config/kiosk.toml kiosk.toml
+  kept screen.env || put "$DESTDIR/etc/tourlatch" screen.env screen.env
 }
 
 # kept FILE: whether a person's configuration is there, which stays as it is.
@@ -166,6 +188,7 @@ make_venv() {
   do_it "$release/bin/tourlatch" --version
   do_it "$release/bin/python" -I -c 'import agent.daemon.run, agent.desk.run, agent.knock, agent.store.files, drivers.gpio, drivers.reader_serial'
   if [ -z "$desk_only" ] && wants_camera; then do_it "$release/bin/python" -I -c 'import picamera2, PIL.Image, zxingcpp, agent.camera.run'; fi
+  if wants_kiosk; then do_it "$release/bin/python" -I -c 'import agent.kiosk.run'; fi
   # Written before it is used: the links below must not point at what a power cut takes away.
   do_it sync
   if [ -z "$dry_run" ]; then trap - EXIT; fi
@@ -200,10 +223,15 @@ tell_devices() {
   do_it udevadm control --reload
   do_it udevadm trigger --subsystem-match=gpio
   if wants_camera; then do_it udevadm trigger --subsystem-match=dma_heap; fi
+  if wants_kiosk; then do_it udevadm trigger --subsystem-match=input; fi
 }
 
-# What runs is restarted, what was stopped stays stopped; each desk and camera, if there are several.
-restart() { do_it systemctl try-restart tourlatch.service 'tourlatch-desk*.service' 'tourlatch-camera*.service'; }
+# What runs is restarted, what was stopped stays stopped; each desk, camera and screen, if there are several. A browser keeps the page of
+# the version before until it starts anew.
+restart() {
+  do_it systemctl try-restart tourlatch.service 'tourlatch-desk*.service' 'tourlatch-camera*.service' 'tourlatch-kiosk*.service' \
+    'tourlatch-screen*.service'
+}
 
 # What a desk needs besides its configuration, each only if it is not there yet.
 set_desk_up() {
@@ -234,6 +262,7 @@ next_steps() {
   if wants_camera && ! systemctl is-active -q tourlatch-camera.service; then
     say "The camera does not run yet: a reader with driver = \"camera\" in agent.toml, then sudo systemctl enable --now tourlatch-camera"
   fi
+  if wants_kiosk; then kiosk_steps; fi
   if systemctl is-active -q tourlatch.service; then
     say "Done; the agent runs the new version. Back to the old one: sudo sh systemd/install.sh --roll-back"
     return
@@ -243,6 +272,16 @@ next_steps() {
   say "  2. the desk's *.pub.toml into /etc/tourlatch/keys, Knock's key into /etc/tourlatch/credentials/knock-appointment-key"
   say "  3. the relay's polarity first, as the commissioning list in $PREFIX/share/doc/tourlatch/README.md says"
   say "  4. sudo systemctl enable --now tourlatch; tourlatch status; then a real code"
+}
+
+kiosk_steps() {
+  if systemctl is-active -q tourlatch-kiosk.service; then return; fi
+  say "The screen's page does not run yet:"
+  say "  1. sudoedit /etc/tourlatch/kiosk.toml; then: tourlatch check -c /etc/tourlatch/kiosk.toml"
+  say "  2. kiosk_users = [\"tourlatch-kiosk\"] under [control] in agent.toml, and a restart of the agent"
+  say "  3. sudo systemctl enable --now tourlatch-kiosk"
+  say "  4. for a screen on this board (from 1 GB on): apt install --no-install-recommends cage seatd xwayland cog; then"
+  say "     sudo systemctl enable --now tourlatch-screen, as $PREFIX/share/doc/tourlatch/README.md says"
 }
 
 desk_steps() {

@@ -1,4 +1,4 @@
-"""`tourlatch staff`: who may log in to the staff page."""
+"""`tourlatch staff`: who may log in to the staff page, and staff's PIN for a door's screen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from agent.settings.desk import DeskSettings
 
 @click.group()
 def staff() -> None:
-    """Who may log in to the staff page."""
+    """Who may log in to the staff page; staff's PIN for a door's screen."""
 
 
 @staff.command()
@@ -64,18 +64,31 @@ def remove(config_path: Path, name: str) -> None:
     click.echo(f"{name} may log in no more.")
 
 
-def _asked() -> str:
-    """The password, typed twice at a terminal; without one it would show, so it is not asked."""
+@staff.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--pin-file", type=click.Path(path_type=Path), help="A file of the PIN (mode 600); left out, it is asked.")
+def pin(file: Path, pin_file: Path | None) -> None:
+    """Keep the hash of staff's PIN for a door's screen in FILE, in the place of another's; 6 to 12 digits.
+
+    Name FILE in [control] staff_pin_file of the agent's configuration and restart the agent.
+    """
+    typed = _asked("PIN", "--pin-file") if pin_file is None else credentials.read_secret(str(pin_file.absolute()))
+    credentials.write_staff_pin(file, typed)
+    click.echo(f"{file} holds the hash of staff's PIN: name it in [control] staff_pin_file and restart the agent.", err=True)
+
+
+def _asked(what: str = "password", option: str = "--password-file") -> str:
+    """The password or PIN, typed twice at a terminal; without one it would show, so it is not asked."""
     import warnings
     from getpass import GetPassWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", GetPassWarning)
         try:
-            password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+            typed: str = click.prompt(what[:1].upper() + what[1:], hide_input=True, confirmation_prompt=True, err=True)
         except GetPassWarning:
-            raise ConfigError("there is no terminal to ask for the password: give it in a file with --password-file") from None
-    return password
+            raise ConfigError(f"there is no terminal to ask for the {what}: give it in a file with {option}") from None
+    return typed
 
 
 def _accounts(settings: DeskSettings) -> Path:

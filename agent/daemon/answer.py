@@ -35,9 +35,11 @@ class Answers:
             if denied.reason is Reason.STORE_FAILED:
                 self._store.failed()
             now_ms = outcome.now.guess_ms
-            circumstance = Circumstance(self._zone, self._help_phone, now_ms, denied.time_ms, code.doors if code else ())
+            doors = code.doors if code else ()
+            circumstance = Circumstance(self._zone, self._help_phone, now_ms, denied.time_ms, doors)
             sentences = {"prospect": for_prospect(denied.reason, circumstance), "operator": for_operator(denied.reason, circumstance)}
-            self._events.publish("refused", **where, reason=denied.reason.value, **sentences)
+            facts = {"reason": denied.reason.value, "time_ms": denied.time_ms, "doors": list(doors)}
+            self._events.publish("refused", **where, **facts, **sentences)
         if outcome.guesses_locked_s is not None:
             self._events.publish("locked_out", door=scan.door, reader=scan.reader, lock_s=round(outcome.guesses_locked_s))
 
@@ -45,9 +47,10 @@ class Answers:
         ns = None if outcome.released_ns is None else outcome.released_ns - outcome.scan.frame.at_ns
         relay_ms = None if ns is None else round(ns / 1e6, 3)
         first = outcome.admitted is not None and outcome.admitted.new_visit_id is not None
+        names = {"units": list(outcome.code.unit_names), "doors": list(outcome.code.doors)} if outcome.code else {}
         if outcome.is_exit:
-            self._events.publish("exit", **where, relay_ms=relay_ms)
+            self._events.publish("exit", **where, **names, relay_ms=relay_ms)
         else:
-            self._events.publish("admitted", **where, first=first, relay_ms=relay_ms)
+            self._events.publish("admitted", **where, **names, first=first, relay_ms=relay_ms)
         if outcome.passback_from is not None:
             self._events.publish("passback", **where, in_by=outcome.passback_from)

@@ -18,7 +18,8 @@ from pathlib import Path
 from agent.core import codes
 from agent.core.door import Leaf
 from agent.core.pin import KEY_BYTES
-from agent.credentials import list_keys, read_secret
+from agent.core.staff_pin import StaffPin
+from agent.credentials import list_keys, read_secret, read_staff_pin
 from agent.daemon.door import Door
 from agent.daemon.happening import Happening, Tell
 from agent.daemon.lines import output_of
@@ -68,6 +69,8 @@ class Parts:
     desk_tokens: dict[str, str] = field(repr=False)
     """By which the desk knows a door, by the doors' names."""
     pin_keys: dict[str, bytes] = field(repr=False)
+    staff_pin: StaffPin | None = None
+    """By which staff are known at a screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +109,10 @@ def build(settings: AgentSettings, stack: ExitStack, callbacks: Callbacks) -> Pa
     prospect_key = read_secret(knock.prospect_key_file or knock.appointment_key_file)
     tokens = {door.name: read_secret(door.desk_token_file) for door in settings.door if door.desk_token_file is not None}
     pin_keys = {door.name: _pin_key(door.pin_key_file) for door in settings.door if door.pin_key_file is not None}
+    known_staff = None if settings.control.staff_pin_file is None else read_staff_pin(settings.control.staff_pin_file)
     readers = _readers(settings, work_dir, stack)
     signs = {door.name: _signs(door, readers, work_dir, stack, callbacks.tell) for door in settings.door}
-    return Parts(doors, watch, signs, readers, keys, prospect_key, journal, keeper, clock, is_new_store, tokens, pin_keys)
+    return Parts(doors, watch, signs, readers, keys, prospect_key, journal, keeper, clock, is_new_store, tokens, pin_keys, known_staff)
 
 
 def _doors(settings: AgentSettings, watch: Watch, stack: ExitStack, callbacks: Callbacks) -> dict[str, Door]:

@@ -16,15 +16,17 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from agent.core import codes, pin
 from agent.core.decide import Denied, Facts, Granted, Rules, decide
-from agent.core.lockout import Lockout, LockoutRules
+from agent.core.lockout import LockoutRules
 from agent.core.reasons import EXPLANATIONS, Reason
 from agent.core.tour import TourCode
 from agent.daemon.door import Door
+from agent.daemon.faults import Faults
+from agent.daemon.guesses import Guesses
 from agent.daemon.ways import Hold
 from agent.errors import StoreError
 from agent.store import upkeep
@@ -45,11 +47,11 @@ STUCK_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A frame, and where it came from."""
+    """A frame, and where it came from. It shows no frame: that may be a PIN's digits."""
 
     door: str
     reader: str
-    frame: Frame
+    frame: Frame = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,10 @@ RETRIABLE = frozenset({Reason.BUSY, Reason.STORE_FAILED, Reason.RELAY_FAILED})
 
 
 class _ReaderRecord:
-    """What the doorman remembers of a reader: its lockout, its last bytes, and how many scans wait."""
+    """What the doorman remembers of a reader: its guesses, its last bytes, and how many scans wait."""
 
     def __init__(self) -> None:
-        self.lockout = Lockout()
+        self.guesses = Guesses()
         self.waiting = threading.BoundedSemaphore(MAX_WAITING_PER_READER)
         self.waiting_junk = threading.BoundedSemaphore(MAX_WAITING_JUNK)
         self.is_settled = True
@@ -110,6 +112,8 @@ class _ReaderRecord:
 
 class Doorman:
     """Decides and acts. `present` and `unlock` are called on the loop; `tell(outcome)` is called in this thread after each scan.
+
+    A scan of which nothing is told, since its answer is there already, goes to `pass_over` instead, in this thread, too.
 
     `pin_keys` are the doors' keys for PINs by the doors' names; at a door without one a PIN is as unreadable as anything. `exits` are the
     readers that let people out.
@@ -130,9 +134,11 @@ class Doorman:
         tell: Callable[[Outcome], None],
         pin_keys: Mapping[str, bytes] = MappingProxyType({}),
         exits: Collection[str] = (),
+        pass_over: Callable[[Scan], None] = lambda _scan: None,
     ) -> None:
         self._doors = doors
         self._records = {reader: _ReaderRecord() for reader in readers}
+        self.faults = Faults()
         self._keys = keys
         self._rules = rules
         self._lockout_rules = lockout_rules
@@ -141,6 +147,7 @@ class Doorman:
         self._clock = clock
         self._source_title = source_title
         self._tell = tell
+        self._pass_over = pass_over
         self._pin_keys = pin_keys
         self._exits = frozenset(exits)
         self._retired = frozenset(key.key_id for key in keys.values() if key.is_retired)
@@ -176,6 +183,11 @@ class Doorman:
         self._jobs.put((self._doors[order.door], order, done))
         return done
 
+    def lockouts(self, readers: Collection[str]) -> dict[str, float]:
+        """Those of these readers that are locked out, and for how many seconds more. From any thread."""
+        left_s = {reader: self._records[reader].guesses.left_s() for reader in readers if reader in self._records}
+        return {reader: lock_s for reader, lock_s in left_s.items() if lock_s is not None}
+
     def is_well(self) -> bool:
         """Whether the thread lives and no job hangs."""
         since_s = self._busy_since_s
@@ -204,23 +216,28 @@ class Doorman:
             self.death.set_exception(error)
 
     def _meet(self, scan: Scan, record: _ReaderRecord) -> None:
-        if record.is_repeat(scan.frame):
+        outcome = None if record.is_repeat(scan.frame) else self._outcome(scan)
+        if outcome is None:
+            self._pass_over(scan)
             return
+        record.is_settled = outcome.denied is None or outcome.denied.reason not in RETRIABLE
+        if outcome.denied is None:
+            record.guesses.granted()
+            self.faults.worked(scan.door)
+        else:
+            self.faults.failed(scan.door, outcome.denied.reason)
+            if EXPLANATIONS[outcome.denied.reason].is_guess:
+                outcome = self._count_guess(outcome, record)
+        self._tell(outcome)
+
+    def _outcome(self, scan: Scan) -> Outcome | None:
+        """What becomes of a scan; None while the door is open for it already."""
         pin_hash = self._pin_hash(scan)
         presented = codes.read(scan.frame.data, self._keys) if pin_hash is None and not scan.frame.overlong else _UNREADABLE
         door = self._doors[scan.door]
         if isinstance(presented, TourCode) and door.opened_for == presented.code_id:
-            return
-        now = self._clock.now()
-        outcome = self._decide_and_act(scan, presented, pin_hash, now)
-        if outcome is None:
-            return
-        record.is_settled = outcome.denied is None or outcome.denied.reason not in RETRIABLE
-        if outcome.denied is None:
-            record.lockout = record.lockout.after_grant()
-        elif EXPLANATIONS[outcome.denied.reason].is_guess:
-            outcome = self._count_guess(outcome, record)
-        self._tell(outcome)
+            return None
+        return self._decide_and_act(scan, presented, pin_hash, self._clock.now())
 
     def _pin_hash(self, scan: Scan) -> str | None:
         """The door's keyed hash of the PIN that was typed, None for anything else."""
@@ -287,7 +304,7 @@ class Doorman:
             now=now.interval,
             entry=known.entry,
             admissions_here=known.admissions,
-            is_locked_out=self._records[scan.reader].lockout.is_on(time.monotonic()),
+            is_locked_out=self._records[scan.reader].guesses.is_on(),
             is_by_pin=is_by_pin,
             last_ms=known.last_ms,
             presence=known.presence,
@@ -325,12 +342,10 @@ class Doorman:
         return Outcome(scan, now, code, denied, admitted, is_by_pin=is_by_pin)
 
     def _count_guess(self, outcome: Outcome, record: _ReaderRecord) -> Outcome:
-        before, tick_s = record.lockout, time.monotonic()
-        record.lockout = before.after_guess(tick_s, self._lockout_rules)
-        if record.lockout.in_a_row == before.in_a_row or record.lockout.until_s is None:
-            return outcome
-        locked_s = record.lockout.until_s - tick_s
         scan = outcome.scan
+        locked_s = record.guesses.guessed(self._lockout_rules)
+        if locked_s is None:
+            return outcome
         note = Note(_moment(outcome.now), "lockout", scan.door, scan.reader, Reason.LOCKED_OUT, detail={"lock_s": locked_s})
         self._upkeep.note(note)
         return replace(outcome, guesses_locked_s=locked_s)
@@ -350,9 +365,11 @@ class Doorman:
                 raise
             is_done = door.release(None) is not None if order.hold is None else door.hold_open(order.hold)
         except (StoreError, DriverError) as error:
+            self.faults.failed(door.name, Reason.STORE_FAILED if isinstance(error, StoreError) else Reason.RELAY_FAILED)
             done.set_exception(error)
             return
         if is_done:
+            self.faults.worked(door.name)
             done.set_result(None)
             return
         # what was written before it was done did not come about

@@ -1,6 +1,7 @@
 """What happens, told at once to the log and to whoever listens on the socket.
 
-Rule 1: an event is a flat dict with `event` first; it holds ids and numbers, never a code, a key, a name, an email or a phone.
+Rule 1: an event is a flat dict with `event` first; it holds ids, numbers and the names of units and doors, never a code, a PIN, a key, a
+        person's name, an email or a phone.
 Rule 2: nobody who listens slowly holds anything up: a listener that falls behind is let go.
 """
 
@@ -13,6 +14,11 @@ from collections.abc import Callable
 MAX_BEHIND = 256
 
 _LEVELS = {
+    # of every scan; what became of it is told at INFO
+    "scan": logging.DEBUG,
+    "staff_refused": logging.WARNING,
+    "staff_locked_out": logging.WARNING,
+    "staff_unlocks_over": logging.WARNING,
     "store_failed": logging.ERROR,
     "relay_failed": logging.ERROR,
     "component_failed": logging.ERROR,

@@ -19,14 +19,14 @@ from agent.daemon.doorman import Doorman, StaffUnlock
 from agent.daemon.events import Events
 from agent.daemon.feed import Feed
 from agent.daemon.report import Reports, clock_facts
+from agent.daemon.screen import MAX_REASON, Screen, is_reason
 from agent.daemon.sender import Sender
 from agent.daemon.ways import Hold
-from agent.settings.agent import AgentSettings
+from agent.settings.agent import AgentSettings, screen_reader
 from agent.store import feed, outbox
 from agent.store.journal import Moment, Note
 from drivers.base import DriverError
 
-MAX_REASON = 200
 MAX_TEXT = 200
 MAX_IDS = 10_000
 
@@ -46,6 +46,7 @@ class Requests:
         reader_states: dict[str, str],
         feeds: Mapping[str, Feed],
         reports: Mapping[str, Reports],
+        screen: Screen,
     ) -> None:
         self._settings = settings
         self._parts = parts
@@ -56,6 +57,7 @@ class Requests:
         self._reader_states = reader_states
         self._feeds = feeds
         self._reports = reports
+        self._screen = screen
         self._started_s = time.monotonic()
 
     def handlers(self) -> dict[str, Handler]:
@@ -67,12 +69,15 @@ class Requests:
             "roster": self._roster,
             "outbox_retry": self._outbox_retry,
             "outbox_drop": self._outbox_drop,
+            **self._screen.handlers(),
         }
 
     async def _status(self, _request: dict[str, Any], _user: str) -> dict[str, Any]:
         # not by upkeep: it counts every row, and would hold the gate that a scan waits for
         counts = await asyncio.to_thread(outbox.counted, self._settings.store.path)
+        now = self._parts.clock.now()
         return {
+            "at_ms": now.guess_ms,
             "version": self._version,
             "up_s": round(time.monotonic() - self._started_s),
             "community_id": self._settings.community_id,
@@ -80,17 +85,23 @@ class Requests:
                 name: {
                     **self._door_facts(door),
                     "readers": {at.name: self._reader_states.get(at.name, "starting") for at in self._parts.readers if at.door == name},
+                    "locked_out": self._doorman.lockouts(self._readers_of(name)),
+                    "fault": self._doorman.faults.of(name),
+                    "screen": self._screen.facts(name),
                     "feed": self._feeds[name].status if name in self._feeds else None,
                     "report": self._reports[name].status if name in self._reports else None,
                 }
                 for name, door in self._parts.doors.items()
             },
-            "clock": clock_facts(self._parts.clock.now()),
+            "clock": clock_facts(now),
             "keys": {key.key_id: "retired" if key.is_retired else "active" for key in self._parts.keys.values()},
             "outbox": counts,
             "unwritten": self._parts.upkeep.lost_notes,
             "knock": self._sender.link,
         }
+
+    def _readers_of(self, door: str) -> list[str]:
+        return [*[at.name for at in self._parts.readers if at.door == door], screen_reader(door)]
 
     def _door_facts(self, door: Door) -> dict[str, Any]:
         leaf, hold, second = door.leaf, door.hold, door.second
@@ -112,7 +123,7 @@ class Requests:
         name, reason = request.get("door"), request.get("reason")
         if not isinstance(name, str) or name not in self._parts.doors:
             raise ValueError(f"there is no door {name!r}; there are: {', '.join(self._parts.doors)}")
-        if not isinstance(reason, str) or not reason.strip() or len(reason) > MAX_REASON or not reason.isprintable():
+        if not isinstance(reason, str) or not is_reason(reason):
             raise ValueError(f"an unlock needs a reason of 1 to {MAX_REASON} characters")
         hold = self._hold(name, request["until_ms"]) if request.get("until_ms") is not None else None
         # shielded: the doorman finishes what it began, though the one who asked is gone
@@ -139,20 +150,29 @@ class Requests:
             raise ValueError(f"the door {name} is released by fire: hold it unlocked when that is over")
         return Hold(time.monotonic_ns() + left_ms * 1_000_000, until_ms)
 
-    async def _lock(self, _request: dict[str, Any], user: str) -> dict[str, Any]:
-        faults = []
-        for door in self._parts.doors.values():
+    async def _lock(self, request: dict[str, Any], user: str) -> dict[str, Any]:
+        """All doors; `reason` may say why. What did not lock is not told as locked."""
+        reason = request.get("reason")
+        if reason is not None and not is_reason(reason):
+            raise ValueError(f"the reason of a lock has 1 to {MAX_REASON} characters")
+        detail: dict[str, object] = {"user": user} | ({} if reason is None else {"reason": reason})
+        faults: dict[str, str] = {}
+        for name, door in self._parts.doors.items():
             try:
                 door.lock()
             except DriverError as error:  # the other doors must be locked too
-                faults.append(str(error))
-        self._events.publish("locked_by_staff", user=user)
-        note = Note(self._moment(), "lock", detail={"user": user})
-        self._parts.upkeep.note(note)
+                faults[name] = str(error)
+        names = [name for name in self._parts.doors if name not in faults]
+        # of all doors at once, unless some are still unlocked
+        for where in [{"door": name} for name in names] if faults else [{}]:
+            self._events.publish("locked_by_staff", **where, user=user)
+            self._parts.upkeep.note(Note(self._moment(), "lock", where.get("door"), detail=detail))
+        for name, words in faults.items():
+            self._parts.upkeep.note(Note(self._moment(), "relay_failed", name, detail={**detail, "words": words}))
         if faults:
-            raise DriverError(" ".join(faults))
+            raise DriverError(" ".join(faults.values()))
         in_fire = [name for name, door in self._parts.doors.items() if door.is_fire]
-        locked = [name for name in self._parts.doors if name not in in_fire]
+        locked = [name for name in names if name not in in_fire]
         return {"doors": locked, "in_fire": in_fire} if in_fire else {"doors": locked}
 
     async def _roster(self, request: dict[str, Any], _user: str) -> dict[str, Any]:

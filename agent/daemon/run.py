@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from agent import notify
 from agent.core.clock import ClockState
+from agent.core.reasons import Reason
 from agent.daemon.answer import Answers
 from agent.daemon.build import Callbacks, Parts, ReaderAt, build
 from agent.daemon.control import Control
@@ -31,9 +32,11 @@ from agent.daemon.feed import DeskClient, DeskLink, Feed, FeedState
 from agent.daemon.happening import Happening
 from agent.daemon.report import Reports
 from agent.daemon.requests import Requests
+from agent.daemon.screen import Screen
 from agent.daemon.sender import Sender
+from agent.daemon.taken import Taken
 from agent.daemon.tell import StoreHealth, Teller
-from agent.settings.agent import AgentSettings
+from agent.settings.agent import AgentSettings, screen_reader
 from agent.store import upkeep
 from agent.store.journal import Moment, Note
 from agent.supervise import supervise
@@ -84,6 +87,7 @@ class Agent:
             zone = ZoneInfo(self._settings.time_zone)
             self._answers = Answers(self._events, parts.signs, self._store, zone, self._settings.help_phone)
             self._teller.attach(parts.upkeep, parts.clock.now, self._on_happening, parts.signs)
+            self._taken = Taken(self._events)
             self._doorman = self._make_doorman(parts)
             stack.callback(self._doorman.close, DOORMAN_CLOSE_S)
             self._sender = self._make_sender(parts)
@@ -100,8 +104,11 @@ class Agent:
                 reader_states=self._reader_states,
                 feeds=self._feeds,
                 reports=self._reports,
+                screen=self._make_screen(parts),
             )
-            self._control = Control(self._settings.control.socket, self._settings.control.users, requests.handlers(), self._events)
+            control = self._settings.control
+            users, doors = (control.users, control.kiosk_users), self._settings.screen_doors()
+            self._control = Control(control.socket, users[0], requests.handlers(), self._events, users[1], kiosk_doors=doors)
             self._control.open()
             stack.callback(self._control.close)
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -140,7 +147,7 @@ class Agent:
     def _make_doorman(self, parts: Parts) -> Doorman:
         return Doorman(
             doors=parts.doors,
-            readers=[at.name for at in parts.readers],
+            readers=[*[at.name for at in parts.readers], *[screen_reader(door) for door in self._settings.screen_doors()]],
             keys=parts.keys,
             rules=self._settings.decision_rules(),
             lockout_rules=self._settings.lockout.rules(),
@@ -151,6 +158,17 @@ class Agent:
             tell=lambda outcome: self._from_thread(self._on_outcome, outcome),
             pin_keys=parts.pin_keys,
             exits=[reader.name for door in self._settings.door for reader in door.reader if reader.direction == "out"],
+            pass_over=lambda scan: self._from_thread(self._taken.pass_over, scan),
+        )
+
+    def _make_screen(self, parts: Parts) -> Screen:
+        return Screen(
+            settings=self._settings,
+            parts=parts,
+            doorman=self._doorman,
+            events=self._events,
+            present=self._present,
+            knock=lambda: self._sender.link,
         )
 
     def _make_sender(self, parts: Parts) -> Sender:
@@ -245,9 +263,16 @@ class Agent:
 
     # --- what happens ---
 
+    def _present(self, scan: Scan) -> bool:
+        """Hand a scan to the doorman; False for one from before a standstill, or when too many wait."""
+        if self._was_stalled() or not self._doorman.present(scan):
+            return False
+        self._taken.took(scan)
+        return True
+
     async def _read(self, at: ReaderAt) -> None:
         def on_frame(frame: Frame) -> None:
-            if self._was_stalled() or not self._doorman.present(Scan(at.door, at.name, frame)):
+            if not self._present(Scan(at.door, at.name, frame)):
                 self._dropped[at.name] = self._dropped.get(at.name, 0) + 1
 
         def on_state(state: ReaderState, sentence: str) -> None:
@@ -261,6 +286,7 @@ class Agent:
 
     def _on_outcome(self, outcome: Outcome) -> None:
         """Tell what became of a scan; for a new visit, wake the outbox."""
+        self._taken.tell(outcome.scan)
         self._answers.publish(outcome)
         if outcome.admitted is not None and outcome.admitted.new_visit_id is not None:
             self._sender.wake()
@@ -269,6 +295,8 @@ class Agent:
 
     def _on_happening(self, happening: Happening) -> None:
         """Something happened at a door; it is journaled already. From threads."""
+        if happening.kind == Reason.RELAY_FAILED:
+            self._doorman.faults.failed(happening.door, Reason.RELAY_FAILED)
         ids = {"appointment_id": happening.appointment_id, "code_id": happening.code_id}
         facts = {name: value for name, value in ids.items() if value is not None} | dict(happening.detail or {})
         self._from_thread(lambda: self._events.publish(happening.kind, door=happening.door, **facts))
@@ -346,6 +374,7 @@ class Agent:
             is_unheard = name not in self._feeds or self._feeds[name].state is not FeedState.FRESH
             signs.set(Signal.OFFLINE, "links", is_on=is_cut_off and is_unheard)
             signs.set(Signal.FAULT, "store", is_on=self._store.is_failing())
+            signs.set(Signal.FAULT, "admission", is_on=self._doorman.faults.of(name) is not None)
 
     async def _keep_time(self) -> None:
         """Remember the time every ten minutes, and tell when the clock's state changes."""

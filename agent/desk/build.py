@@ -10,22 +10,23 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from agent import credentials
+from agent.assets import Assets
 from agent.core import signature
 from agent.desk.api import Api
 from agent.desk.guard import Guard, with_head
 from agent.desk.office import Office
 from agent.desk.office.letters import Letters, Tongue
 from agent.desk.office.queue import Queue
-from agent.desk.pages.assets import Assets
-from agent.desk.pages.language import Dates, Languages
-from agent.desk.pages.rendering import Renderer
+from agent.desk.pages import LOCALES, STATIC, TEMPLATES
 from agent.desk.pages.routes import PublicPages
 from agent.desk.secrets import Secrets
 from agent.desk.store import DeskStore
 from agent.errors import ConfigError
 from agent.knock import Knock
+from agent.language import Dates, Languages
 from agent.listener import ASGIApp
 from agent.mail import Mailer
+from agent.rendering import Renderer
 from agent.settings.desk import CommunitySettings, DeskSettings
 from agent.web import Refusal
 from agent.web import build as build_web
@@ -67,7 +68,7 @@ def build_office(settings: DeskSettings, stack: ExitStack, version: str, *, wake
 
 def build(settings: DeskSettings, stack: ExitStack, version: str) -> Parts:
     """Open everything; `stack` closes it."""
-    languages = Languages.read()
+    languages = Languages.read(LOCALES)
     loop = asyncio.get_running_loop()
 
     def wake() -> None:
@@ -82,7 +83,7 @@ def build(settings: DeskSettings, stack: ExitStack, version: str) -> Parts:
     office = build_office(settings, stack, version, wake=wake)
     queue = Queue(office, *_mail(settings, languages), chance=random.random)
     api = Api(office, now_ms=now_ms)
-    renderer = Renderer(languages, Assets())
+    renderer = Renderer(languages, Assets(STATIC), TEMPLATES)
     public = PublicPages(settings, office, renderer, now_ms=now_ms)
     routes = {**api.routes()}
     refuse: Refusal = public.refuse

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from importlib import metadata
@@ -20,10 +19,10 @@ from typing import Self
 from agent import notify
 from agent.desk.addresses import Addresses
 from agent.desk.build import Parts, build
-from agent.errors import ConfigError, StoreError
-from agent.listener import Listener, Places
-from agent.settings.desk import DeskSettings, ListenSettings
-from agent.supervise import supervise
+from agent.errors import StoreError
+from agent.listener import Listener, Places, tls
+from agent.settings.desk import DeskSettings
+from agent.supervise import log_death, supervise
 
 FINISH_S = 20.0
 """How long a stop waits for what is being asked of Knock: an answer that is thrown away leaves a booking unknown."""
@@ -67,10 +66,12 @@ class Desk:
         self._parts = parts = build(self._settings, self._stack, metadata.version("tourlatch"))
         counted_as = Addresses(listen.trusted_proxies).of_connection
         places = Places(listen.max_connections, listen.max_connections_per_address, counted_as)
-        self._listener = Listener(parts.app, listen.host, listen.port, tls=_tls(listen), places=places)
+        self._listener = Listener(
+            parts.app, listen.host, listen.port, tls=tls(listen.certificate_file, listen.certificate_key_file), places=places
+        )
         await self._listener.start()
         components = {"queue": parts.queue.run, "roster watch": parts.api.run}
-        self._tasks = [asyncio.create_task(supervise(name, run, _died), name=name) for name, run in components.items()]
+        self._tasks = [asyncio.create_task(supervise(name, run, log_death), name=name) for name, run in components.items()]
         self._tasks.append(asyncio.create_task(self._feed_watchdog(parts), name="watchdog"))
 
     async def _end(self) -> None:
@@ -119,21 +120,3 @@ async def serve(settings: DeskSettings) -> None:
         await ended.wait()
         notifier.tell("STOPPING=1")
         _log.info("stopping")
-
-
-def _tls(listen: ListenSettings) -> ssl.SSLContext | None:
-    if listen.certificate_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(listen.certificate_file, listen.certificate_key_file)
-    except (OSError, ssl.SSLError) as error:
-        files = f"{listen.certificate_file} and {listen.certificate_key_file}"
-        raise ConfigError(f"the certificate cannot be used: {files} must be PEM files that belong together ({error})") from error
-    return context
-
-
-def _died(name: str, error: BaseException, wait_s: float) -> None:
-    facts = {"component": name, "error": type(error).__name__, "restart_s": round(wait_s, 1)}
-    _log.error("component_failed", extra={"facts": facts})

@@ -180,7 +180,7 @@ def _keys(settings: AgentSettings) -> Iterator[Finding]:
 
 
 def _secrets(settings: AgentSettings) -> Iterator[Finding]:
-    names = [settings.knock.appointment_key_file, settings.knock.prospect_key_file]
+    names = [settings.knock.appointment_key_file, settings.knock.prospect_key_file, settings.control.staff_pin_file]
     names += [name for door in settings.door for name in (door.desk_token_file, door.pin_key_file)]
     names += [reader.key_file for door in settings.door for reader in door.reader if isinstance(reader, OsdpReader)]
     for name in dict.fromkeys(name for name in names if name is not None):

@@ -28,6 +28,11 @@ from agent.settings.parts import (
 )
 
 
+def screen_reader(door: str) -> str:
+    """What logs, events and the journal call the PIN pad of a door's screen."""
+    return f"{door}-screen"
+
+
 class StoreSettings(Part):
     """The table `[store]`."""
 
@@ -42,8 +47,14 @@ class ControlSettings(Part):
     """The unix socket that `tourlatch status`, `events`, `unlock` and the others speak to."""
     users: tuple[str, ...] = ()
     """Users who may speak to it, besides root and the agent's own."""
+    kiosk_users: Annotated[tuple[str, ...], Field(max_length=16)] = ()
+    """Users of a screen's page: they may ask for `status`, `events` and what a screen sends, and nothing else."""
+    kiosk_doors: Annotated[tuple[str, ...], Field(max_length=16)] = ()
+    """The doors that have a screen; left out, the only door of the board."""
+    staff_pin_file: str | None = None
+    """The hash of staff's PIN for a screen, by `tourlatch staff pin`; left out, a screen shows staff nothing and unlocks nothing."""
 
-    @field_validator("users")
+    @field_validator("users", "kiosk_users")
     @classmethod
     def _known(cls, users: tuple[str, ...]) -> tuple[str, ...]:
         for user in users:
@@ -52,6 +63,13 @@ class ControlSettings(Part):
             except KeyError:
                 raise ValueError(f"there is no user {user!r} on this machine") from None
         return users
+
+    @model_validator(mode="after")
+    def _little(self) -> ControlSettings:
+        for user in self.kiosk_users:
+            if user in self.users or pwd.getpwnam(user).pw_uid == 0:
+                raise ValueError(f"the user {user!r} may do everything: a screen's page needs a user of its own in kiosk_users")
+        return self
 
 
 class KeysSettings(Part):
@@ -194,7 +212,24 @@ class AgentSettings(Part):
         self._refuse_deskless()
         refuse_shared_lines(self.door)
         refuse_shared(self._written_paths())
+        self._refuse_screens()
         return self
+
+    def screen_doors(self) -> tuple[str, ...]:
+        """The doors that have a screen, in the file's order; none without a user of a screen's page."""
+        if not self.control.kiosk_users:
+            return ()
+        return tuple(door.name for door in self.door if door.name in self.control.kiosk_doors or not self.control.kiosk_doors)
+
+    def _refuse_screens(self) -> None:
+        names = [door.name for door in self.door]
+        for door in self.control.kiosk_doors:
+            if door not in names:
+                raise ValueError(f"control.kiosk_doors: there is no door {door!r}; there are: {', '.join(names)}")
+        if self.control.kiosk_users and not self.control.kiosk_doors and len(names) > 1:
+            raise ValueError(f"control.kiosk_doors: this board has several doors; name those that have a screen, of {', '.join(names)}")
+        readers = [reader.name for door in self.door for reader in door.reader]
+        refuse_twice("the reader name", [*readers, *[screen_reader(door) for door in self.screen_doors()]])
 
     def _refuse_deskless(self) -> None:
         for door in self.door:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -13,7 +12,6 @@ from agent.core.tour import check_door, check_id
 from agent.settings.knock import KnockSettings
 from agent.settings.parts import (
     AbsolutePath,
-    AfterValidator,
     Field,
     Part,
     WebAddress,
@@ -24,71 +22,14 @@ from agent.settings.parts import (
     refuse_shared,
     refuse_twice,
 )
+from agent.settings.texts import Country, Host, Line, Lines, MailAddress, Phone, SecretFile, Slug, Unit, Words, shaped
 
-SLUG = r"^[a-z0-9][a-z0-9-]{0,59}$"
 RESERVED_SLUGS = frozenset({"api", "healthz", "robots", "staff", "static", "tour"})
 """First parts of paths that are the desk's own."""
 MAX_OPEN_MIN = 24 * 60
 """For so long a code may work, its graces included."""
 
-_ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$"
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _KEY_ID = r"^[0-9a-f]{8}$"
-_COUNTRY = r"^[A-Z]{2}$"
-_PHONE = r"^[0-9+() .-]*$"
-
-
-def _shaped(pattern: str, words: str) -> AfterValidator:
-    """A text's shape, with a sentence where a pattern would be told."""
-
-    def check(text: str) -> str:
-        if re.fullmatch(pattern, text) is None:
-            raise ValueError(words)
-        return text
-
-    return AfterValidator(check)
-
-
-def _host(text: str) -> str:
-    try:
-        ip_address(text)
-    except ValueError:
-        if _HOST.fullmatch(text) is None:
-            raise ValueError("must be a host's name or address alone, without a port") from None
-    return text
-
-
-def _secret_file(name: str) -> str:
-    if not name.startswith("/") and ("/" in name or name in ("", ".", "..")):
-        raise ValueError("must be a credential's name without /, or an absolute path")
-    return name
-
-
-def _lines(text: str) -> str:
-    if not text.replace("\n", "").replace("\u00a0", "").isprintable():
-        raise ValueError("must not hold control characters")
-    if text and not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
-def _line(text: str) -> str:
-    if "\n" in text:
-        raise ValueError("must be one line")
-    return _lines(text)
-
-
-Words = Annotated[str, Field(max_length=400), AfterValidator(_lines)]
-"""A text for people, of one or several lines."""
-Line = AfterValidator(_line)
-"""What stands in a heading or in the head of an email: one line, so that nothing can be added to either."""
-Unit = Annotated[str, Field(min_length=1, max_length=40), Line]
-SecretFile = Annotated[str, AfterValidator(_secret_file)]
-MailAddress = Annotated[
-    str,
-    Field(max_length=255, json_schema_extra={"pattern": _ADDRESS}),
-    _shaped(_ADDRESS, "must be one bare address such as tours@example.com"),
-]
 
 
 class DeskStoreSettings(Part):
@@ -103,7 +44,7 @@ class DeskStoreSettings(Part):
 class ListenSettings(Part):
     """The table `[listen]`."""
 
-    host: Annotated[str, Field(max_length=255), AfterValidator(_host)] = "127.0.0.1"
+    host: Annotated[str, Field(max_length=255), Host] = "127.0.0.1"
     """The address to listen on. Anything but this machine's own needs a certificate."""
     port: Annotated[int, Field(strict=True, ge=0, le=65_535)] = 8780
     """The port; 0 takes a free one."""
@@ -148,7 +89,7 @@ class DeskKeysSettings(Part):
         Annotated[
             str,
             Field(json_schema_extra={"pattern": _KEY_ID}),
-            _shaped(_KEY_ID, "must be a key's id, the 8 hexadecimal digits that `tourlatch keys list` shows"),
+            shaped(_KEY_ID, "must be a key's id, the 8 hexadecimal digits that `tourlatch keys list` shows"),
         ]
         | None
     ) = None
@@ -160,7 +101,7 @@ class DeskKeysSettings(Part):
 class MailSettings(Part):
     """The table `[mail]`; left out, no email is sent."""
 
-    smtp_host: Annotated[str, Field(max_length=255), AfterValidator(_host)]
+    smtp_host: Annotated[str, Field(max_length=255), Host]
     """The mail server."""
     smtp_port: Annotated[int, Field(strict=True, ge=1, le=65_535)] = 587
     """Its port."""
@@ -253,27 +194,17 @@ class CommunitySettings(Part):
 
     id: str
     """Knock's id of it."""
-    slug: Annotated[
-        str,
-        Field(json_schema_extra={"pattern": SLUG}),
-        _shaped(SLUG, "must be 1 to 60 lower-case letters, digits and hyphens, such as juniper-flats"),
-    ]
+    slug: Slug
     """Its part of the page's address: https://…/juniper-flats."""
     name: Annotated[str, Field(min_length=1, max_length=80), Line]
     """As prospects know it."""
     time_zone: ZoneName
     """Its zone by the IANA name: the times on the pages are in it, and are said to be."""
-    address: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_lines)]
+    address: Annotated[str, Field(min_length=1, max_length=200), Lines]
     """Where it is, as written on an envelope."""
-    country: Annotated[
-        str, Field(json_schema_extra={"pattern": _COUNTRY}), _shaped(_COUNTRY, "must be a country's two capital letters, such as US")
-    ] = "US"
+    country: Country = "US"
     """Whose phone numbers are written without a country code."""
-    help_phone: Annotated[
-        str,
-        Field(max_length=40, json_schema_extra={"pattern": _PHONE}),
-        _shaped(_PHONE, "must be a phone number: digits, blanks and + ( ) . -"),
-    ] = ""
+    help_phone: Phone = ""
     """Whom a prospect calls."""
     source_title: Annotated[str, Field(min_length=1, max_length=200), Line] = "Property Website"
     """The source title of a booking whose link brought none (utm_knock_source_title)."""

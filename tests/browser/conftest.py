@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from agent.demo.stage import COMMUNITY, Stage
+from tests.browser.chromium import chromium
+from tests.kiosk.wall import Wall
 
-CHROMIUM = shutil.which("chromium")
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-"""No sandbox, since tests may run as root; the rest keeps Chromium from calling home."""
-
 Play = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for a module; without Chromium these tests are skipped, and say so."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here: apt install chromium")
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +54,26 @@ def phone(browser: Browser) -> Iterator[Page]:
 def scripted(browser: Browser) -> Iterator[Page]:
     """A page on a phone that runs scripts, as axe needs it."""
     yield from _page(browser, viewport=PHONE, device_scale_factor=2, is_mobile=True, has_touch=True, locale="en-US")
+
+
+@pytest.fixture(scope="module")
+def wall(tmp_path_factory: pytest.TempPathFactory, play: Play, browser: Browser) -> Iterator[Wall]:  # noqa: ARG001 - no browser, no wall
+    """Knock's stand-in and a desk; no agent yet."""
+    made = Wall(tmp_path_factory.mktemp("wall"))
+    play(made.open())
+    try:
+        yield made
+    finally:
+        play(made.close())
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A touch screen of the smallest size."""
+    made = browser.new_context(has_touch=True, viewport={"width": 800, "height": 480}, locale="en-US", reduced_motion="reduce")
+    made.set_default_timeout(20_000)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

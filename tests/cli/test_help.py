@@ -24,7 +24,7 @@ SUBCOMMANDS = {
     "code": {"issue", "show", "check"},
     "keys": {"new", "list", "osdp", "retire"},
     "outbox": {"list", "retry", "drop", "export"},
-    "staff": {"add", "list", "remove"},
+    "staff": {"add", "list", "pin", "remove"},
     "tokens": {"list", "new-door", "new-vendor", "revoke"},
 }
 SCRIPT = Path(sys.executable).with_name("tourlatch")

@@ -76,6 +76,7 @@ def test_status__is_one_json_value_with_every_part(stage: Stage, call: Call) -> 
     status, out, err = call("status", "-c", stage.config_path, "--json")
     found = json.loads(out)
     earliest, latest, up_s = found["clock"].pop("earliest_ms"), found["clock"].pop("latest_ms"), found.pop("up_s")
+    assert earliest <= found.pop("at_ms") <= latest
     (key_id,) = found.pop("keys")
     assert (status, err) == (0, "")
     assert found.pop("outbox").keys() == {"due", "sending", "in_doubt", "dead", "doubts"}
@@ -99,6 +100,9 @@ def test_status__is_one_json_value_with_every_part(stage: Stage, call: Call) -> 
                 "rex": None,
                 "lamps": {},
                 "readers": {"front-scanner": "ready"},
+                "locked_out": {},
+                "fault": None,
+                "screen": None,
                 "feed": None,
                 "report": None,
             }
@@ -240,7 +244,7 @@ def test_scan__is_told_to_who_follows_without_its_code(stage: Stage, follower: s
     event = next_event(follower, "admitted")
     told = {name: value for name, value in event.items() if name not in ("at_ms", "relay_ms")}
     where = {"door": "front", "reader": "front-scanner", "appointment_id": "31"}
-    assert told == {"event": "admitted", **where, "first": True}
+    assert told == {"event": "admitted", **where, "units": ["101", "204 B"], "doors": ["front"], "first": True}
     assert code not in json.dumps(event)
 
 

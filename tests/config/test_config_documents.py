@@ -14,11 +14,13 @@ from agent.cli import tourlatch
 from agent.errors import ConfigError
 from agent.settings.agent import AgentSettings
 from agent.settings.desk import DeskSettings
+from agent.settings.kiosk import KioskSettings
 from agent.settings.parts import json_schema
 from tests.config.documents import FOLDER, Document, at
 
 AGENT = Document("agent", AgentSettings, ("--schema",))
 DESK = Document("desk", DeskSettings, ("--desk", "--schema"))
+KIOSK = Document("kiosk", KioskSettings, ("--kiosk", "--schema"))
 GIVEN = {
     "agent": {
         *("community_id", "time_zone", "door.name", "door.relay.driver", "door.relay.pin", "door.relay.active"),
@@ -28,11 +30,12 @@ GIVEN = {
         *("public_url", "community.id", "community.slug", "community.name", "community.time_zone", "community.address"),
         "community.door.name",
     },
+    "kiosk": {"door", "time_zone"},
 }
 """What the examples give, and must."""
 
 
-@pytest.fixture(params=[AGENT, DESK], ids=lambda document: document.name)
+@pytest.fixture(params=[AGENT, DESK, KIOSK], ids=lambda document: document.name)
 def document(request: pytest.FixtureRequest) -> Document:
     """Each program's file in turn."""
     found: Document = request.param
@@ -54,6 +57,10 @@ def test_ok__the_examples_say_what_they_seem_to() -> None:
     whole = config.parse_as(DeskSettings, DESK.with_all_keys, "all keys")
     assert whole.mail is not None
     assert whole.staff is not None
+    kiosk = config.load_as(KioskSettings, KIOSK.path)
+    assert (kiosk.remote, kiosk.pin_pad, kiosk.book, kiosk.help, kiosk.mail, kiosk.staff, kiosk.way) == (*[None] * 6, ())
+    screen = config.parse_as(KioskSettings, KIOSK.with_all_keys, "all keys")
+    assert None not in (screen.remote, screen.pin_pad, screen.book, screen.help, screen.mail, screen.staff, *screen.way)
 
 
 def test_ok__every_key_of_every_model_is_in_the_example(document: Document) -> None:

@@ -20,11 +20,17 @@ def serving(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Events]
     """Serve a socket in this process, at `s` in the test's folder, for the length of an `async with` that gives the events."""
 
     @asynccontextmanager
-    async def serve(handlers: dict[str, Handler] | None = None, allowed: set[int] | None = None) -> AsyncIterator[Events]:
+    async def serve(
+        handlers: dict[str, Handler] | None = None,
+        allowed: set[int] | None = None,
+        kiosks: set[int] | None = None,
+        doors: tuple[str, ...] = (),
+    ) -> AsyncIterator[Events]:
         events = Events(lambda: 7)
-        control = Control(tmp_path / "s", (), handlers or {}, events)
+        control = Control(tmp_path / "s", (), handlers or {}, events, kiosk_doors=doors)
         if allowed is not None:
             control._allowed = allowed
+        control._kiosks = kiosks or set()
         control.open()
         served = asyncio.create_task(control.run())
         try:

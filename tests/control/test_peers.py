@@ -284,7 +284,7 @@ def test_stop__an_unlock_under_way_does_not_harm_the_doorman() -> None:
     doorman: Any = SimpleNamespace(unlock=lambda _order: done)
     parts: Any = SimpleNamespace(doors={"front": None})
     nothing: Any = None
-    shared: Any = {"reader_states": {}, "feeds": {}, "reports": {}}
+    shared: Any = {"reader_states": {}, "feeds": {}, "reports": {}, "screen": nothing}
     requests = Requests(settings=nothing, parts=parts, doorman=doorman, sender=nothing, events=Events(lambda: 0), version="0", **shared)
 
     async def play() -> None:
@@ -310,7 +310,7 @@ def test_lock__locks_every_door_though_one_relay_fails() -> None:
     now = SimpleNamespace(guess_ms=0, interval=None)
     parts: Any = SimpleNamespace(doors=doors, clock=SimpleNamespace(now=lambda: now), upkeep=SimpleNamespace(note=lambda _note: None))
     nothing: Any = None
-    shared: Any = {"reader_states": {}, "feeds": {}, "reports": {}}
+    shared: Any = {"reader_states": {}, "feeds": {}, "reports": {}, "screen": nothing}
     requests = Requests(settings=nothing, parts=parts, doorman=nothing, sender=nothing, events=Events(lambda: 0), version="0", **shared)
     with pytest.raises(DriverError, match=r"GPIO17: the relay could not be driven locked\."):
         asyncio.run(requests._lock({}, "root"))

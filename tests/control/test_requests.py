@@ -23,7 +23,7 @@ from agent.store.journal import connect
 Talk = Callable[[bytes], bytes]
 Play = Callable[..., Any]
 NOT_AN_OBJECT = b'{"ok":false,"error":"a request is one JSON object on one line"}\n'
-KNOWN = "lock, outbox_drop, outbox_retry, roster, status, unlock, events"
+KNOWN = "lock, outbox_drop, outbox_retry, roster, screen_help, screen_pin, screen_staff, status, unlock, events"
 NO_SUCH = f"there is no such request; there are: {', '.join(sorted(KNOWN.split(', ')))}"
 IN_ONE_AGENT = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 

@@ -123,6 +123,16 @@ def test_one_readers_lockout_is_not_anothers(world: World) -> None:
     assert world.reasons()[-2:] == ["locked_out", "unreadable"]
 
 
+def test_ok__lockouts_are_told_with_how_long_they_last(world: World) -> None:
+    """Of the readers that are asked for, and of those only what goes on."""
+    assert world.doorman.lockouts(["scanner", "other", "nobody"]) == {}
+    for number in range(3):
+        world.scan(f"GUESS {number}")
+    assert list(world.doorman.lockouts(["scanner", "other", "nobody"])) == ["scanner"]
+    assert 0 < world.doorman.lockouts(["scanner"])["scanner"] <= world.doorman._lockout_rules.lock_s
+    assert world.doorman.lockouts(["other"]) == {}
+
+
 def test_an_overlong_frame_is_unreadable(world: World) -> None:
     """What a reader threw away as too long is refused, not forgotten."""
     assert world.doorman.present(Scan("front", "scanner", Frame(b"", time.monotonic_ns(), overlong=True)))

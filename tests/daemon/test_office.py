@@ -33,7 +33,7 @@ def hold(board: Board, for_s: float) -> Hold:
 def ask(board: Board, **request: object) -> dict[str, Any]:
     """An unlock, as it comes over the socket."""
     nothing: Any = None
-    shared: Any = {"reader_states": {}, "feeds": {}, "reports": {}}
+    shared: Any = {"reader_states": {}, "feeds": {}, "reports": {}, "screen": None}
     events = Events(lambda: 0)
     requests = Requests(
         settings=board.settings, parts=board.parts, doorman=board.doorman, sender=nothing, events=events, version="0", **shared

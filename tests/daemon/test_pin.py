@@ -153,7 +153,7 @@ def test_denied__a_pin_is_refused_as_its_code_is(world: World, changes: dict[str
     assert outcome is not None
     assert outcome.code is not None
     assert outcome.code.appointment_id == "78"
-    assert world.doorman._records["scanner"].lockout.guesses_s == ()
+    assert world.doorman._records["scanner"].guesses._lockout.guesses_s == ()
 
 
 def test_denied__a_pin_of_another_door(world: World) -> None:
@@ -170,7 +170,7 @@ def test_denied__the_pin_of_a_code_whose_key_was_retired(tmp_path: Path) -> None
         tell(world)
         world.scan(PIN)
         assert world.reasons() == ["retired_key"]
-        assert world.doorman._records["scanner"].lockout.guesses_s == ()
+        assert world.doorman._records["scanner"].guesses._lockout.guesses_s == ()
     finally:
         world.close()
 

@@ -63,9 +63,14 @@ class WatchedLine(PlayedLine):
 
 
 class World:
-    """A doorman with everything he needs; `outcomes` are what he told, in order."""
+    """A doorman with everything he needs; `outcomes` are what he told, in order, `passed_over` what he told nothing of."""
 
-    def __init__(self, folder: Path, pin_keys: Mapping[str, bytes] | None = None, keys: codes.Keyring | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        pin_keys: Mapping[str, bytes] | None = None,
+        keys: codes.Keyring | None = None,
+    ) -> None:
         self.store = folder / "journal.db"
         files.bring_up_to_date(self.store)
         gate = threading.RLock()
@@ -79,11 +84,12 @@ class World:
         stopped = self._door("stopped", PulsedRelay(PlayedLine(None), max_s=1.0, on_fault=self.faults.append))
         stopped.stop()
         self.outcomes: list[Outcome] = []
+        self.passed_over: list[Scan] = []
         clock = DoorClock(lambda: Reading(NOW_MS, time.monotonic_ns(), is_synchronised=True, error_ms=50), ClockRules(Trust.NTP), 0)
         allowed = Rules("1001", 0, 0, admissions_per_door=2, uncertain_clock=UncertainClock.REFUSE, tolerated_ms=1000)
         self.doorman = Doorman(
             doors={"front": self.door, "stopped": stopped},
-            readers=["scanner", "other"],
+            readers=["scanner", "other", "front-screen"],
             keys=keys or codes.keyring([codes.PublicKey(PUBLIC)]),
             rules=allowed,
             lockout_rules=LockoutRules(guesses=3, within_s=60, lock_s=30, max_lock_s=60),
@@ -93,6 +99,7 @@ class World:
             source_title="Website",
             tell=self.outcomes.append,
             pin_keys=pin_keys or {},
+            pass_over=self.passed_over.append,
         )
         self.doorman.start()
         self._tick_ns = time.monotonic_ns()

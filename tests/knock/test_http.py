@@ -160,3 +160,17 @@ def test_ok__words_of_a_refusal(content: dict[str, Any], words: str) -> None:
 def test_ok__retry_after_in_seconds(value: str | None, seconds: float | None) -> None:
     """Whole seconds, or our own schedule."""
     assert retry_after_s(value) == seconds
+
+
+@pytest.mark.parametrize("location", ["mailto:nobody@example.com", "http://[", "x" * 60_000, "//", "http://x:99999/"])
+def test_fail__an_answer_that_leads_to_no_address_is_an_answer_or_a_lost_one(location: str) -> None:
+    """Whatever a redirect names, it ends as one of the ways in which a request can end."""
+
+    async def play() -> int | None:
+        async with peer(answer(303, None, Location=location)) as made:
+            try:
+                return (await asked(made, "POST")).status
+            except AnswerLostError:
+                return None
+
+    assert asyncio.run(play()) in {303, None}

@@ -13,6 +13,7 @@ from tests.lab.doors import HUNG_S, KILLED_S, Doors
 from tests.lab.inputs import Inputs
 from tests.lab.readers import TABLES, Readers
 from tests.lab.sandbox import Sandbox
+from tests.lab.screen import ScreenLab
 from tests.lab.site import LOCKED, Site
 
 CODES = 20
@@ -20,10 +21,10 @@ CODES = 20
 
 
 def steps(lab: Lab) -> list[Callable[[], None]]:
-    """The agent alone first, then with the desk beside it."""
+    """The agent alone first, then with the screen's page and with the desk beside it."""
     site = Site(lab)
     doors, inputs, readers, sandbox = Doors(site), Inputs(site), Readers(site), Sandbox(lab)
-    desk = DeskLab(site, readers)
+    screen, desk = ScreenLab(site), DeskLab(site, readers)
     return [
         lab.record.begin,
         partial(site.install, TABLES),
@@ -44,6 +45,7 @@ def steps(lab: Lab) -> list[Callable[[], None]]:
         partial(doors.end, "systemctl restart", "systemctl restart tourlatch", KILLED_S),
         partial(doors.end, "systemctl stop", "systemctl stop tourlatch", KILLED_S),
         inputs.fire_in_restart,
+        *(screen.start, screen.follow, screen.touch, screen.keep_apart, screen.die, screen.browse),
         site.count,
         *(desk.start, desk.join, desk.book, desk.open, desk.crash, desk.keep_apart, desk.heal, desk.cancel, desk.stop, desk.count),
         doors.count,

@@ -59,6 +59,9 @@ hold_open_max_min = 5
 [lockout]
 guesses = {GUESSES}
 lock_s = {LOCKOUT_S}
+[control]
+kiosk_users = ["tourlatch-kiosk"]
+kiosk_doors = ["front"]
 [knock]
 base_url = "http://127.0.0.1:9"
 """
@@ -118,8 +121,8 @@ class Site:
         """As systemd/README.md says, without a network, on a board whose resistors hold each line where its relay is off."""
         self.rest()
         began_s = time.monotonic()
-        sh("PIP_NO_INDEX=1 PIP_FIND_LINKS=/lab/wheels sh /lab/src/systemd/install.sh --desk --osdp", timeout_s=900)
-        self.lab.say("installed by systemd/install.sh --desk --osdp, offline", f"{time.monotonic() - began_s:.0f} s")
+        sh("PIP_NO_INDEX=1 PIP_FIND_LINKS=/lab/wheels sh /lab/src/systemd/install.sh --desk --osdp --kiosk", timeout_s=900)
+        self.lab.say("installed by systemd/install.sh --desk --osdp --kiosk, offline", f"{time.monotonic() - began_s:.0f} s")
         sh("tourlatch keys new -f /root/keys; install -m 644 /root/keys/*.pub.toml /etc/tourlatch/keys/")
         key = Path("/etc/tourlatch/credentials/knock-appointment-key")
         key.touch(0o600)

@@ -11,13 +11,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = {
     "PIL": {"agent/camera/capture.py"},
-    "babel": {"agent/desk/pages/language.py"},
+    "babel": {"agent/language.py"},
     "cbor2": {"agent/core/codes.py"},
     "email_validator": {"agent/desk/people.py"},
     "gpiozero": {"drivers/gpio.py"},
     "httpx": {"agent/http.py"},
     "icalendar": {"agent/desk/office/calendar.py"},
-    "jinja2": {"agent/desk/pages/rendering.py"},
+    "jinja2": {"agent/rendering.py"},
     "lgpio": {"drivers/gpio.py"},
     "nacl": {"agent/core/signature.py"},
     "osdp_sys": {"drivers/osdp_panel.py"},

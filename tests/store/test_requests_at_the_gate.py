@@ -37,6 +37,7 @@ def requests(path: Path, upkeep: Any) -> Requests:  # noqa: ANN401 - or a stand-
     parts: Any = SimpleNamespace(upkeep=upkeep, clock=Clock(), doors={}, readers=[], keys={})
     other: Any = SimpleNamespace(link={}, publish=lambda *_, **__: None)
     shared: dict[str, Any] = {"doorman": other, "sender": other, "events": other, "reader_states": {}, "feeds": {}, "reports": {}}
+    shared["screen"] = SimpleNamespace(handlers=dict, facts=lambda _door: None)
     return Requests(settings=settings, parts=parts, version="1", **shared)
 
 

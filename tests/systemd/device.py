@@ -30,7 +30,14 @@ END
 esac
 echo "python $*" >>"$RECORD"
 """
-RESTART = "systemctl try-restart tourlatch.service tourlatch-desk*.service tourlatch-camera*.service"
+UNITS = (
+    "tourlatch.service",
+    "tourlatch-desk*.service",
+    "tourlatch-camera*.service",
+    "tourlatch-kiosk*.service",
+    "tourlatch-screen*.service",
+)
+RESTART = " ".join(("systemctl try-restart", *UNITS))
 
 
 class Device:

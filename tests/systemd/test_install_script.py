@@ -212,7 +212,7 @@ def test_ok__help_tells_every_option() -> None:
     """The help is the head of the script, and names each option that there is."""
     done = _install("--help")
     options = set(re.findall(r"^ {4}(--[a-z-]+)\)", SCRIPT.read_text("utf-8"), re.MULTILINE))
-    assert options == {"--camera", "--desk", "--desk-only", "--dry-run", "--osdp", "--roll-back", "--wheel"}
+    assert options == {"--camera", "--desk", "--desk-only", "--dry-run", "--kiosk", "--osdp", "--roll-back", "--wheel"}
     assert all(option in done.stdout for option in options)
 
 

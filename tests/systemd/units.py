@@ -14,6 +14,9 @@ FOLDER = Path(__file__).parents[2] / "systemd"
 AGENT = FOLDER / "tourlatch.service"
 DESK = FOLDER / "tourlatch-desk.service"
 CAMERA = FOLDER / "tourlatch-camera.service"
+KIOSK = FOLDER / "tourlatch-kiosk.service"
+SCREEN = FOLDER / "tourlatch-screen.service"
+LAUNCHER = "/usr/local/lib/tourlatch/screen.sh"
 PROGRAM = "/opt/tourlatch/venv/bin/tourlatch"
 
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze on this machine")
@@ -39,7 +42,7 @@ def installed(unit: Path, folder: Path) -> Path:
     """A copy of the unit with this environment's own command in it, so that systemd finds what it starts."""
     copy = folder / unit.name
     command = Path(sys.executable).with_name("tourlatch")
-    copy.write_text(unit.read_text("utf-8").replace(PROGRAM, str(command)), "utf-8")
+    copy.write_text(unit.read_text("utf-8").replace(PROGRAM, str(command)).replace(LAUNCHER, str(FOLDER / "screen.sh")), "utf-8")
     return copy
 
 

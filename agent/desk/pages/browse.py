@@ -8,8 +8,8 @@ from itertools import groupby
 
 from agent.desk.office import Trouble
 from agent.desk.pages.frame import UNAVAILABLE, Frame
-from agent.desk.pages.language import Dates
 from agent.errors import RefusedError
+from agent.language import Dates
 from agent.settings.desk import CommunitySettings
 from agent.web import Answer, Call, Handler, see_other
 

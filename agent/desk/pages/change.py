@@ -12,12 +12,12 @@ from agent.desk.office import NotDoneError, Problem, Trouble
 from agent.desk.pages import wording
 from agent.desk.pages.browse import by_day
 from agent.desk.pages.frame import BAD_REQUEST, CONFLICT, FORBIDDEN, TOO_MANY, UNAVAILABLE, Frame
-from agent.desk.pages.language import Dates
 from agent.desk.pages.tour import Tour, tour_of
 from agent.desk.pages.visitor import is_from_here, start_of
 from agent.desk.pages.wording import N_
 from agent.desk.secrets import new_token
 from agent.errors import RefusedError
+from agent.language import Dates
 from agent.web import Answer, Call, Handler, see_other
 
 _NO_TIME = N_("Please choose one of the times.")

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.desk.office import Office
-from agent.desk.pages.language import Dates
-from agent.desk.pages.rendering import NO_STORE, Renderer
 from agent.desk.pages.visitor import Visitor, visitor_of
 from agent.desk.pages.wording import refusal_words
+from agent.language import Dates
+from agent.rendering import NO_STORE, Renderer
 from agent.settings.desk import CommunitySettings, DeskSettings
 from agent.web import Answer, Call
 

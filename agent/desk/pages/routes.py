@@ -10,8 +10,8 @@ from agent.desk.pages.browse import BrowsePages
 from agent.desk.pages.change import ChangePages
 from agent.desk.pages.frame import Frame
 from agent.desk.pages.register import RegisterPages
-from agent.desk.pages.rendering import Renderer
 from agent.desk.pages.tour import TourPages
+from agent.rendering import Renderer
 from agent.settings.desk import DeskSettings
 from agent.web import Answer, Call, Handler, json_answer
 

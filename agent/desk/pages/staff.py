@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from agent.desk.office import NotDoneError, Office, Problem
 from agent.desk.pages import staff_words
-from agent.desk.pages.rendering import Renderer
 from agent.desk.pages.staff_doors import RETRY, freshest
 from agent.desk.pages.staff_doors import state as door_state
 from agent.desk.pages.staff_frame import LOGIN, START, Place, StaffFrame
@@ -20,6 +19,7 @@ from agent.desk.pages.staff_session import Member, Sessions
 from agent.desk.pages.staff_views import StaffViews
 from agent.desk.pages.visitor import start_of
 from agent.errors import ConfigError, RefusedError
+from agent.rendering import Renderer
 from agent.settings.desk import DeskSettings, StaffSettings
 from agent.web import Answer, Call, Handler, Refusal, see_other
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from agent.desk.office import NotDoneError, Office
 from agent.desk.pages import staff_words
-from agent.desk.pages.language import Dates
-from agent.desk.pages.rendering import Renderer
 from agent.desk.pages.staff_session import Member, Sessions
 from agent.desk.pages.visitor import Visitor, visitor_of
 from agent.errors import RefusedError
+from agent.language import Dates
+from agent.rendering import Renderer
 from agent.settings.desk import CommunitySettings, DeskSettings
 from agent.web import Answer, Call, Handler, see_other
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from agent.core.clock import from_iso
 from agent.core.tour import LATEST_TOUR_MS, MAX_TOUR_MS
-from agent.desk.pages.language import Language, Languages
+from agent.language import Language, Languages
 from agent.settings.desk import CommunitySettings
 from agent.web import Call
 

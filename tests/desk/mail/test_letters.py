@@ -19,8 +19,9 @@ from agent.core.replay import RowState
 from agent.core.tour import Standing
 from agent.desk.office.letters import Letters, Tongue
 from agent.desk.office.values import Pass
-from agent.desk.pages.language import Dates, Languages
+from agent.desk.pages import LOCALES
 from agent.desk.records import Appointment, Booking, Job, JobKind
+from agent.language import Dates, Languages
 from agent.settings.desk import CommunitySettings, DeskSettings, DoorPlace
 from agent.settings.parts import validate
 from tests.desk.mail.made import ANN, LINK, WINDOW, booking, community
@@ -28,7 +29,7 @@ from tests.desk.mail.servers import Inbox, lines_of, mail_server, mail_settings,
 
 CODE = "TL1:ABC123$%*+-./:XYZ"
 PIN = "12345678"
-LANGUAGES = Languages.read()
+LANGUAGES = Languages.read(LOCALES)
 
 
 def speak(code: str, place: CommunitySettings) -> Tongue:

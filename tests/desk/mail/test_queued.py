@@ -11,15 +11,16 @@ import pytest
 
 from agent.core.replay import RowState
 from agent.desk.office.letters import Letters, Tongue
-from agent.desk.pages.language import Dates, Languages
+from agent.desk.pages import LOCALES
 from agent.desk.records import JobKind
+from agent.language import Dates, Languages
 from agent.mail import Mailer
 from agent.settings.desk import CommunitySettings
 from tests.desk.mail.servers import Inbox, lines_of, mail_server, mail_settings
 from tests.desk.mail.test_letters import plain, read_code
 from tests.desk.office.stage import ADA, MAIL, Stage
 
-LANGUAGES = Languages.read()
+LANGUAGES = Languages.read(LOCALES)
 
 
 def speak(code: str, place: CommunitySettings) -> Tongue:

@@ -15,20 +15,21 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 
+from agent.assets import Assets
 from agent.core import signature
 from agent.core.booking import BookingState, Person
 from agent.core.tour import Window
 from agent.desk.guard import Guard, with_head
 from agent.desk.office import Office
-from agent.desk.pages.assets import Assets
-from agent.desk.pages.language import Languages
-from agent.desk.pages.rendering import Renderer
+from agent.desk.pages import LOCALES, STATIC, TEMPLATES
 from agent.desk.pages.routes import PublicPages
 from agent.desk.records import Booking
 from agent.desk.secrets import Secrets
 from agent.desk.store import DeskStore
 from agent.knock import Knock
+from agent.language import Languages
 from agent.listener import Listener
+from agent.rendering import Renderer
 from agent.sandbox.settings import Community, SandboxSettings
 from agent.sandbox.threaded import ThreadedSandbox
 from agent.settings.desk import DeskSettings
@@ -51,7 +52,7 @@ SECRET = b"a secret of the desk, thirty-two characters and more"
 LIMIT_S = 20
 
 _SEED = bytes(range(32))
-_RENDERER = Renderer(Languages.read(), Assets())
+_RENDERER = Renderer(Languages.read(LOCALES), Assets(STATIC), TEMPLATES)
 
 
 class Site:

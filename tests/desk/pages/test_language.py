@@ -13,14 +13,14 @@ import pytest
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
 
-from agent.desk.pages import language as pages_language
-from agent.desk.pages.assets import Assets
-from agent.desk.pages.language import Dates, Languages
-from agent.desk.pages.rendering import Renderer
+from agent.assets import Assets
+from agent.desk.pages import LOCALES, STATIC, TEMPLATES
 from agent.desk.pages.visitor import Visitor
+from agent.language import Dates, Languages
+from agent.rendering import Renderer
 from tests.desk.pages.site import START, Site
 
-DESK = Path(pages_language.__file__).parents[1]
+DESK = LOCALES.parents[1]
 KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None, "translate": None, "say": None}
 """Under which names sentences are marked, in pages and in letters."""
 PLACE = re.compile(r"%\(\w+\)s")
@@ -37,7 +37,7 @@ def marked() -> Iterator[str | tuple[str, ...]]:
             yield message
 
 
-@pytest.mark.parametrize("catalogue", sorted(pages_language.FOLDER.glob("*.po")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("catalogue", sorted(LOCALES.glob("*.po")), ids=lambda path: path.stem)
 def test_ok__every_sentence_is_in_every_catalogue(catalogue: Path) -> None:
     """Each marked sentence has a translation with the same places, and a catalogue holds nothing else."""
     with catalogue.open("rb") as file:
@@ -71,7 +71,7 @@ def test_ok__every_sentence_of_a_template_is_marked() -> None:
 
 def test_ok__a_file_more_is_a_language_more(tmp_path: Path) -> None:
     """A catalogue that is put beside the others appears in the choice of languages and speaks, and needs no change of code."""
-    for path in pages_language.FOLDER.glob("*.po"):
+    for path in LOCALES.glob("*.po"):
         shutil.copy(path, tmp_path)
     (tmp_path / "pt_BR.po").write_text(
         'msgid ""\nmsgstr ""\n"Language: pt_BR\\n"\n"Content-Type: text/plain; charset=UTF-8\\n"\n\n'
@@ -85,7 +85,7 @@ def test_ok__a_file_more_is_a_language_more(tmp_path: Path) -> None:
     assert portuguese.say("Choose the property that you would like to see.") == "Escolha o imóvel."
     assert portuguese.say("Free times") == "Free times"
     visitor = Visitor(portuguese)
-    renderer = Renderer(languages, Assets())
+    renderer = Renderer(languages, Assets(STATIC), TEMPLATES)
     answer = renderer.page("communities.html", portuguese, visitor=visitor, community=None, self_path="/", self_query={}, communities=())
     assert "Escolha o imóvel." in answer.content.decode()
     assert 'hreflang="es"' in answer.content.decode()
@@ -124,7 +124,7 @@ def test_fail__a_catalogue_of_no_language(tmp_path: Path, name: str) -> None:
 )
 def test_ok__which_language_is_spoken(asked: str | None, accepted: str | None, code: str) -> None:
     """`?lang=` goes before the browser's wishes by their weight, English is the rest; what cannot be read is passed over."""
-    assert Languages.read().choose(asked, accepted).code == code
+    assert Languages.read(LOCALES).choose(asked, accepted).code == code
 
 
 def test_ok__spanish_from_the_first_page_to_the_tour(site: Site) -> None:
@@ -168,7 +168,7 @@ def test_ok__the_other_language_keeps_the_page(site: Site) -> None:
 
 def test_ok__nothing_said_is_nothing() -> None:
     """An empty sentence stays empty, in every language."""
-    assert [language.say("") for language in Languages.read()] == ["", ""]
+    assert [language.say("") for language in Languages.read(LOCALES)] == ["", ""]
 
 
 def ms(text: str) -> int:
@@ -190,13 +190,13 @@ def ms(text: str) -> int:
 )
 def test_ok__dates_as_people_write_them(code: str, zone: str, country: str, said: tuple[str, str, str]) -> None:
     """Dates and times are the property's, as its country writes them in the reader's language, with the zone's name."""
-    dates = Dates.of(Languages.read().named(code), zone, country)
+    dates = Dates.of(Languages.read(LOCALES).named(code), zone, country)
     instant = ms("2026-03-31T15:30:00-07:00")
     assert (dates.day(instant), dates.time(instant), dates.zone_name(instant)) == said
 
 
 def test_ok__a_day_is_the_property_s() -> None:
     """A late evening belongs to the property's day, not to the day in UTC."""
-    dates = Dates.of(Languages.read().named("en"), "America/Los_Angeles", "US")
+    dates = Dates.of(Languages.read(LOCALES).named("en"), "America/Los_Angeles", "US")
     assert dates.day_key(ms("2026-06-02T23:30:00-07:00")) == "2026-06-02"
     assert dates.machine(ms("2026-12-02T23:30:00-08:00")) == "2026-12-02T23:30:00-08:00"

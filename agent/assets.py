@@ -9,7 +9,6 @@ from pathlib import Path
 from agent.errors import RefusedError
 from agent.web import Answer, Call
 
-FOLDER = Path(__file__).with_name("static")
 FOR_GOOD = "public, max-age=31536000, immutable"
 
 _NOT_FOUND = 404
@@ -17,9 +16,9 @@ _HASH_CHARACTERS = 12
 
 
 class Assets:
-    """All files of a folder, read once."""
+    """All files of a folder, read once; they are served at `{place}/{name}`."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self, folder: Path, place: str = "/static") -> None:
         self._places: dict[str, str] = {}
         self._files: dict[str, tuple[bytes, str]] = {}
         for path in sorted(folder.iterdir()):
@@ -27,7 +26,7 @@ class Assets:
                 continue
             content = path.read_bytes()
             name = f"{path.stem}.{hashlib.sha256(content).hexdigest()[:_HASH_CHARACTERS]}{path.suffix}"
-            self._places[path.name] = f"/static/{name}"
+            self._places[path.name] = f"{place}/{name}"
             self._files[name] = (content, mimetypes.guess_type(path.name)[0] or "application/octet-stream")
 
     def place(self, name: str) -> str:
@@ -35,7 +34,7 @@ class Assets:
         return self._places[name]
 
     async def serve(self, call: Call) -> Answer:
-        """`/static/{name}`."""
+        """One file, by the `name` in the path."""
         found = self._files.get(call.path["name"])
         if found is None:
             raise RefusedError(_NOT_FOUND, "Not Found")

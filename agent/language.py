@@ -1,6 +1,7 @@
 """Languages of the pages: sentences from catalogues, dates and times as people write them. The only importer of Babel.
 
-Rule 1: a catalogue is `locales/<language>.po`, read once at the start; adding a file adds a language. English is in the pages themselves.
+Rule 1: a catalogue is `<language>.po` in a folder of its program, read once at the start; adding a file adds a language.
+        English is in the pages themselves.
 Rule 2: a time is said in the property's zone, and the zone is named. Where a clock shows the same hour twice, the hour says which it is.
 """
 
@@ -23,7 +24,6 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 SOURCE_LANGUAGE = "en"
-FOLDER = Path(__file__).with_name("locales")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
@@ -51,7 +51,7 @@ class Languages:
         self._by_code = dict(languages)
 
     @classmethod
-    def read(cls, folder: Path = FOLDER) -> Languages:
+    def read(cls, folder: Path) -> Languages:
         """Read every catalogue in `folder`; raises `ValueError` or `OSError` for one that cannot be used."""
         found = {SOURCE_LANGUAGE: Language(SOURCE_LANGUAGE, _own_name(SOURCE_LANGUAGE), NullTranslations())}
         for path in sorted(folder.glob("*.po")):

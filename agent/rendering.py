@@ -13,11 +13,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from agent.desk.pages.assets import Assets
-from agent.desk.pages.language import Language, Languages
+from agent.assets import Assets
+from agent.language import Language, Languages
 from agent.web import Answer
 
-FOLDER = Path(__file__).with_name("templates")
 HTML = "text/html; charset=utf-8"
 NO_STORE = "no-store"
 
@@ -25,9 +24,9 @@ _NOT_IN_A_CALL = re.compile(r"[^0-9+]")
 
 
 class Renderer:
-    """Renders `templates/*.html`; in each template are `language`, `languages`, `asset(name)` and gettext's functions."""
+    """Renders the templates of a folder; in each template are `language`, `languages`, `asset(name)` and gettext's functions."""
 
-    def __init__(self, languages: Languages, assets: Assets, folder: Path = FOLDER) -> None:
+    def __init__(self, languages: Languages, assets: Assets, folder: Path) -> None:
         self.languages = languages
         self.assets = assets
         self._environments = {language.code: _environment(language, languages, assets, folder) for language in languages}
