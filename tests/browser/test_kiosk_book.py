@@ -209,6 +209,10 @@ def lost(page: Page, said: str, text: str) -> None:
     expect(page.locator("#book-lost-title")).to_have_text(said)
     expect(page.locator("#book-lost-text")).to_have_text(text)
     expect(page.locator("#book iframe")).to_have_count(0)
+    for _ in range(100):  # the driver hears a little later that a frame is gone
+        if len(page.frames) == 1:
+            break
+        page.evaluate("new Promise((done) => requestAnimationFrame(done))")
     assert [frame.url for frame in page.frames if frame.url != page.url] == []
 
 
