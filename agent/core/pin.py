@@ -22,6 +22,11 @@ _WORD = 2**64 - 2**64 % _RANGE
 """Above this a number modulo the range would favour small PINs."""
 
 
+def screen_reader(door: str) -> str:
+    """The reader of a door that PINs come from when they are typed on its screen."""
+    return f"{door}-screen"
+
+
 def make(secret: bytes, code_id: str, attempt: int) -> str:
     """The `attempt`-th PIN of a code: every secret, code and attempt gives another, evenly spread."""
     round_number = 0

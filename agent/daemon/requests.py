@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from agent.core.pin import screen_reader
 from agent.core.tour import RosterEntry, Standing
 from agent.daemon.build import Parts
 from agent.daemon.control import Handler
@@ -22,7 +23,7 @@ from agent.daemon.report import Reports, clock_facts
 from agent.daemon.screen import MAX_REASON, Screen, is_reason
 from agent.daemon.sender import Sender
 from agent.daemon.ways import Hold
-from agent.settings.agent import AgentSettings, screen_reader
+from agent.settings.agent import AgentSettings
 from agent.store import feed, outbox
 from agent.store.journal import Moment, Note
 from drivers.base import DriverError

@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from agent import notify
 from agent.core.clock import ClockState
+from agent.core.pin import screen_reader
 from agent.core.reasons import Reason
 from agent.daemon.answer import Answers
 from agent.daemon.build import Callbacks, Parts, ReaderAt, build
@@ -36,7 +37,7 @@ from agent.daemon.screen import Screen
 from agent.daemon.sender import Sender
 from agent.daemon.taken import Taken
 from agent.daemon.tell import StoreHealth, Teller
-from agent.settings.agent import AgentSettings, screen_reader
+from agent.settings.agent import AgentSettings
 from agent.store import upkeep
 from agent.store.journal import Moment, Note
 from agent.supervise import supervise

@@ -1,8 +1,8 @@
 """What a door's screen may ask the agent to do: present a PIN, call for help, and serve staff who type a PIN of theirs.
 
 Rule 1: whoever has the screen's process has no more than a person before the door with a keypad, who also sees what others type there:
-        a PIN is a frame of a reader like any other, decided by the doorman, no more come than fingers can type, and its guesses count
-        with those of the door's other readers. Staff's PIN, once staff typed it there, is theirs, too: so it opens few times an hour.
+        a PIN is a frame of a reader like any other, decided by the doorman and locked out like it, and no more come than fingers can
+        type. Staff's PIN, once staff typed it there, is theirs, too: so it opens few times an hour.
 Rule 2: a PIN, a prospect's or staff's, is in no error, event, log or journal: an error here never quotes what was sent.
 Rule 3: staff's PIN has a lockout of its own for the whole board, so slow that its few digits last for years; while it is on, no PIN is
         looked at, and the doors' readers do not hear of it. One PIN is looked at at a time: a slow hash costs memory and time.
@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 from agent.core import staff_pin
 from agent.core.clock import from_datetime, in_zone
 from agent.core.lockout import Lockout, LockoutRules
-from agent.core.pin import PIN_DIGITS
+from agent.core.pin import PIN_DIGITS, screen_reader
 from agent.core.reasons import Reason
 from agent.core.staff_pin import StaffPin
 from agent.daemon.build import Parts
@@ -34,7 +34,7 @@ from agent.daemon.doorman import Doorman, Scan, StaffUnlock
 from agent.daemon.events import Events
 from agent.daemon.report import clock_facts
 from agent.errors import ScreenRefusedError
-from agent.settings.agent import AgentSettings, screen_reader
+from agent.settings.agent import AgentSettings
 from agent.store import today
 from agent.store.journal import Moment, Note
 from drivers.base import DriverError, Frame
@@ -86,7 +86,7 @@ class Screen:
         return {"screen_pin": self._pin, "screen_help": self._help, "screen_staff": self._serve_staff}
 
     def facts(self, door: str) -> dict[str, object] | None:
-        """What a door's screen can do, and for how long PINs have to wait, as `status` tells it; None where there is no screen."""
+        """What a door's screen can do, as `status` tells it; None where there is no screen."""
         if door not in self._doors:
             return None
         return {"takes_pins": door in self._parts.pin_keys, "serves_staff": self._staff.has_pin}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agent.core.pin import screen_reader
 from agent.kiosk import lockouts
 from agent.kiosk.lockouts import MAX_ITEMS, MAX_TEXT
 
@@ -136,13 +137,8 @@ def due(facts: Facts, tick: int) -> int | None:
 
 def pin_locked_until(facts: Facts, tick: int) -> int | None:
     """The tick until which PINs are not looked at on this screen."""
-    until = facts.locked_out.get(pin_reader(facts.door), 0)
+    until = facts.locked_out.get(screen_reader(facts.door), 0)
     return until if until > tick else None
-
-
-def pin_reader(door: str) -> str:
-    """The reader that a PIN typed on the screen counts for."""
-    return f"{door}-screen"
 
 
 # --- what is heard ---
@@ -339,7 +335,7 @@ def _open(facts: Facts, _tick: int) -> Screen | None:
 
 
 def _out_of_order(facts: Facts, tick: int) -> Screen | None:
-    readers = {state for name, state in facts.readers.items() if name != pin_reader(facts.door)}
+    readers = {state for name, state in facts.readers.items() if name != screen_reader(facts.door)}
     has_no_reader = bool(readers) and readers <= {"lost", "tampered"}
     if has_no_reader or facts.is_faulty or facts.has_fault or facts.has_failed_until > tick:
         return Screen(Kind.OUT_OF_ORDER)
@@ -348,7 +344,7 @@ def _out_of_order(facts: Facts, tick: int) -> Screen | None:
 
 def _lockout(facts: Facts, tick: int) -> Screen | None:
     """Of what was guessed on the pad the pad itself says so, and codes are shown as ever."""
-    ends = (until for reader, until in facts.locked_out.items() if until > tick and reader != pin_reader(facts.door))
+    ends = (until for reader, until in facts.locked_out.items() if until > tick and reader != screen_reader(facts.door))
     until = max(ends, default=None)
     if until is None:
         return None

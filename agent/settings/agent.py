@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from agent.core.clock import ClockRules, Trust
 from agent.core.decide import AntiPassback, Rules, UncertainClock
 from agent.core.lockout import LockoutRules
+from agent.core.pin import screen_reader
 from agent.core.replay import InDoubt, RetryPolicy
 from agent.core.tour import check_id
 from agent.settings.door import SHARED, DoorSettings, refuse_shared_lines
@@ -26,11 +27,6 @@ from agent.settings.parts import (
     refuse_shared,
     refuse_twice,
 )
-
-
-def screen_reader(door: str) -> str:
-    """What logs, events and the journal call the PIN pad of a door's screen."""
-    return f"{door}-screen"
 
 
 class StoreSettings(Part):
