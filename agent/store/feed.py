@@ -11,15 +11,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.news import RETRY_ORDER, Order, Page, RosterNews
 from agent.core.tour import RosterEntry, Standing, TourCode
-from agent.errors import StoreError
 from agent.store import outbox
-from agent.store.journal import Moment, Note, resolved, write_note
+from agent.store.journal import Moment, Note, reading, write_note
 from agent.store.upkeep import apply_roster
 
 BATCH = 100
@@ -148,11 +146,8 @@ def obey(conn: sqlite3.Connection, door: str, order: Order, moment: Moment) -> i
 
 def outgoing(path: Path, door: str) -> Outgoing:
     """What there is to tell the desk of a door, read beside the writers; raises `StoreError`."""
-    try:
-        with closing(sqlite3.connect(f"file:{resolved(path)}?mode=ro", uri=True, timeout=5, isolation_level=None)) as conn:
-            return _outgoing(conn, door)
-    except sqlite3.Error as error:
-        raise StoreError(f"the store {path} cannot be read: {error}") from error
+    with reading(path) as conn:
+        return _outgoing(conn, door)
 
 
 def _outgoing(conn: sqlite3.Connection, door: str) -> Outgoing:

@@ -14,7 +14,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,6 +97,16 @@ class Admitted:
 def resolved(path: Path) -> Path:
     """Where the store lies behind all symbolic links, which is where SQLite puts its -wal, too; it need not be there yet."""
     return Path(os.path.realpath(path))
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection of its own that can only read: however long it takes, no writer waits. Raises `StoreError`."""
+    try:
+        with closing(sqlite3.connect(f"file:{resolved(path)}?mode=ro", uri=True, timeout=5, isolation_level=None)) as conn:
+            yield conn
+    except sqlite3.Error as error:
+        raise StoreError(f"the store {path} cannot be read: {error}") from error
 
 
 class OpenFiles:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core.replay import InDoubt, Mark, RowState
 from agent.core.tour import Visit
-from agent.errors import StoreError
-from agent.store.journal import Moment, Note, resolved, write_note
+from agent.store.journal import Moment, Note, reading, write_note
 
 FAR_MS = 2 * 86_400_000
 """A next try further ahead than this was set by a clock that was wrong: it counts as due."""
@@ -129,9 +127,6 @@ def counts(conn: sqlite3.Connection) -> dict[str, int]:
 
 
 def counted(path: Path) -> dict[str, int]:
-    """The `counts`, on a connection of its own that can only read: however long it takes, no writer waits; raises `StoreError`."""
-    try:
-        with closing(sqlite3.connect(f"file:{resolved(path)}?mode=ro", uri=True, timeout=5, isolation_level=None)) as conn:
-            return counts(conn)
-    except sqlite3.Error as error:
-        raise StoreError(f"the store {path} cannot be read: {error}") from error
+    """The `counts`, read beside the writers; raises `StoreError`."""
+    with reading(path) as conn:
+        return counts(conn)

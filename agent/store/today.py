@@ -1,19 +1,15 @@
 """What a door's screen shows staff: today's tours and the journal's last entries, read beside the writers.
 
-Rule 1: on a connection of its own that can only read: however long it takes, no writer waits.
-Rule 2: nothing that says who a prospect is: no id of theirs is read.
+Rule: nothing that says who a prospect is: no id of theirs is read.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
-from agent.errors import StoreError
 from agent.store import outbox
-from agent.store.journal import resolved
+from agent.store.journal import reading
 
 MAX_TOURS = 100
 MAX_ENTRIES = 20
@@ -33,18 +29,15 @@ _ENTRIES = "SELECT kind, at_ms, reason FROM journal WHERE door = :door OR door I
 
 def of_door(path: Path, door: str, start_ms: int, end_ms: int) -> dict[str, object]:
     """The tours between two instants, the journal's last entries (the latest first) and the outbox's counts; raises `StoreError`."""
-    try:
-        with closing(sqlite3.connect(f"file:{resolved(path)}?mode=ro", uri=True, timeout=5, isolation_level=None)) as conn:
-            asked = {"door": door, "start_ms": start_ms, "end_ms": end_ms, "limit": MAX_TOURS}
-            rows = [*conn.execute(_KNOWN, asked), *conn.execute(_CAME, asked)][:MAX_TOURS]
-            entries = conn.execute(_ENTRIES, {"door": door, "limit": MAX_ENTRIES})
-            return {
-                "tours": [
-                    {"units": json.loads(units), "start_ms": start, "end_ms": end, "admitted_ms": admitted}
-                    for units, start, end, admitted in rows
-                ],
-                "entries": [{"kind": kind, "at_ms": at_ms, "reason": reason} for kind, at_ms, reason in entries],
-                "outbox": outbox.counts(conn),
-            }
-    except sqlite3.Error as error:
-        raise StoreError(f"the store {path} cannot be read: {error}") from error
+    with reading(path) as conn:
+        asked = {"door": door, "start_ms": start_ms, "end_ms": end_ms, "limit": MAX_TOURS}
+        rows = [*conn.execute(_KNOWN, asked), *conn.execute(_CAME, asked)][:MAX_TOURS]
+        entries = conn.execute(_ENTRIES, {"door": door, "limit": MAX_ENTRIES})
+        return {
+            "tours": [
+                {"units": json.loads(units), "start_ms": start, "end_ms": end, "admitted_ms": admitted}
+                for units, start, end, admitted in rows
+            ],
+            "entries": [{"kind": kind, "at_ms": at_ms, "reason": reason} for kind, at_ms, reason in entries],
+            "outbox": outbox.counts(conn),
+        }
