@@ -212,7 +212,7 @@ class Server:
         dates = self._dates[language.code]
         book = None if is_remote else settings.book
         can_book = book is not None and shown.booking.is_reached
-        said = words(screen, language, dates, settings, now_ms, can_book=can_book)
+        said = words(screen, language, dates, now_ms, can_book=can_book)
 
         def instant(until: int | None) -> int | None:
             return None if until is None else now_ms + until - at

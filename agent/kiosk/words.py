@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from agent.core.reasons import EXPLANATIONS, Reason
 from agent.kiosk.view import CLOCK_LOST, PINS_WAIT, Kind, Screen, Way
 from agent.language import Dates, Language
-from agent.settings.kiosk import KioskSettings
 
 _MINUTE_MS = 60_000
 _SENTENCE_END = re.compile(r"(?<=[.!?]) +")
@@ -93,9 +92,8 @@ PICTURES = tuple(sorted({*(kind.value for kind in _KINDS), *_PICTURES.values(), 
 """All that are in `templates/pictures`."""
 
 
-def words(screen: Screen, language: Language, dates: Dates, settings: KioskSettings, now_ms: int, *, can_book: bool = False) -> Said:
+def words(screen: Screen, language: Language, dates: Dates, now_ms: int, *, can_book: bool = False) -> Said:
     """What a screen says at an instant of the agent's clock; `can_book` is whether a tour can be booked on it just now."""
-    del settings  # names, ways and numbers have their own places on the page
     if screen.kind is not Kind.REFUSED:
         title, text, picture = _lasting(screen)
         return Said(language.say(title), language.say(text), picture)

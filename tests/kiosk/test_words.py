@@ -33,7 +33,7 @@ LONGEST_TITLE, LONGEST_TEXT = 80, 170
 
 def said(screen: Screen, language: Language = ENGLISH, *, can_book: bool = False) -> Said:
     """What a screen says at noon."""
-    return words(screen, language, Dates.of(language, SETTINGS.time_zone, "US"), SETTINGS, NOON_MS, can_book=can_book)
+    return words(screen, language, Dates.of(language, SETTINGS.time_zone, "US"), NOON_MS, can_book=can_book)
 
 
 def refused(reason: Reason | str, language: Language = ENGLISH, *, time_ms: int | None = None, doors: tuple[str, ...] = ()) -> Said:
