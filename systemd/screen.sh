@@ -106,7 +106,7 @@ is_silent() { [ -n "$(find "$POLLED" -mmin +2 2>/dev/null)" ]; }
 
 # watch: ends when the kiosk runs and the page has not asked it for two minutes: a crashed page, an error page, a GPU that hangs. While
 # the kiosk is away there is no file, and nothing is concluded. Looked at twice, for a clock that is set makes every file look old. It ends
-# with the launcher also where its signal came too early to be heard.
+# with the launcher also where that was killed and could not say so.
 watch() {
   while sleep "$LOOK_S"; do
     kill -0 $$ 2>/dev/null || return 1
@@ -161,11 +161,12 @@ say "starting $browser on a board of $megabytes MB"
 # shellcheck disable=SC2046 # none or several options
 cage -d $(rotation) -- /bin/sh "$0" inside "$browser" &
 cage=$!
+# Before the traps, which it would have for a moment: a signal that comes in that moment is lost.
+(watch && say "the page has not asked for news for two minutes: starting the browser anew" && kill -USR1 $$) &
+watcher=$!
 # The trap's `exit` is this script's end; systemd ends what is left of it.
 trap 'exit 1' USR1
 trap 'exit 0' TERM INT
-(watch && say "the page has not asked for news for two minutes: starting the browser anew" && kill -USR1 $$) &
-watcher=$!
 trap 'kill "$watcher" "$cage" 2>/dev/null || :' EXIT
 status=0
 wait "$cage" || status=$?

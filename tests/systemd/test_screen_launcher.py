@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +80,6 @@ class Board:
         if not words and self._has_rules:
             self.run("rules", **settings)
         with self.start(*words, **settings) as process:
-            process.wait(60)
-            # its watcher goes when it finds that the launcher is gone; as in the unit, nobody waits for that
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
             _, said = process.communicate(timeout=60)
         return process.returncode, said
 
