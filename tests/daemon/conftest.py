@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from agent.daemon import screen
 from agent.demo.stage import Stage
 from tests.daemon.board import Board
+from tests.daemon.stand import Stand
+from tests.daemon.test_pin import KEY, tell
 from tests.daemon.world import World
 
 Play = Callable[[Stage], Awaitable[None]]
@@ -67,3 +70,19 @@ def board(tmp_path: Path) -> Iterator[Callable[..., Board]]:
     yield open_board
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def stand(tmp_path: Path) -> Iterator[Stand]:
+    """A screen at the front door, which knows PINs and one appointment, and at one that is stopped; staff have a PIN."""
+    world = World(tmp_path, {"front": KEY})
+    tell(world)
+    yield Stand(world)
+    world.close()
+
+
+@pytest.fixture
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fingers may type as fast as the test does, and the same again counts anew."""
+    monkeypatch.setattr(screen, "PIN_EVERY_S", 0.0)
+    monkeypatch.setattr("agent.daemon.doorman.REPEAT_S", 0.0)
